@@ -1,0 +1,52 @@
+"""The families: what takes a step."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from ganvas.config.base import Part
+from ganvas.config.model import DcganDiscriminator, DcganGenerator
+from ganvas.config.objective import BceLoss, DiffAugment, Loss, R1Penalty
+from ganvas.config.optim import AdamConfig
+
+
+class LatentConfig(Part):
+    """What the generator starts from."""
+
+    size: int = Field(100, ge=1)
+    distribution: Literal["normal", "uniform"] = Field("normal", description="N(0, 1), or uniform in [0, 1]")
+
+
+class GanConfig(Part):
+    """Two players: a generator and a discriminator."""
+
+    kind: Literal["gan"] = "gan"
+    latent: LatentConfig = LatentConfig()
+    generator: DcganGenerator = DcganGenerator()
+    discriminator: DcganDiscriminator = DcganDiscriminator()
+    loss: Loss = BceLoss()
+    penalty: R1Penalty | None = None
+    critic_augment: DiffAugment | None = None
+    optimizer_g: AdamConfig = AdamConfig()
+    optimizer_d: AdamConfig = AdamConfig()
+    d_steps: int = Field(1, ge=1, description="discriminator steps for each generator step")
+    reuse_fakes: bool = Field(True, description="the generator's step judges the fakes of the last discriminator step again, rather than new ones")
+    fake_labels: Literal["data", "uniform"] = Field("data", description="classes of fakes: as frequent as in the data, or all alike")
+
+    @property
+    def conditional(self) -> bool:
+        """Whether classes enter the networks."""
+        return self.generator.labels is not None
+
+    @model_validator(mode="after")
+    def _consistent(self) -> GanConfig:
+        if (self.generator.labels is None) != (self.discriminator.labels is None):
+            raise ValueError("generator.labels and discriminator.labels go together: set both, or neither")
+        if self.penalty is not None and self.discriminator.norm == "batch":
+            raise ValueError("a gradient penalty needs a discriminator without batch norm, which mixes the pictures of a batch: set family.discriminator.norm=null")
+        return self
+
+
+Family = GanConfig

@@ -1,0 +1,1 @@
+"""The recipes: complete configs as YAML, each citing its source."""

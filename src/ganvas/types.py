@@ -1,0 +1,41 @@
+"""Shapes and ranges, said once.
+
+Pictures on disk and at the borders of the package are uint8 (N, H, W, 3), RGB, 0 to 255. Inside networks they are
+floating point (B, 3, H, W) in [-1, 1].
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float, Int64, UInt8
+from torch import Tensor
+
+Images = Float[Tensor, "b c h w"]
+"""Pictures in [-1, 1]."""
+Pixels = UInt8[Tensor, "b h w c"]
+"""Pictures in 0 to 255, RGB."""
+Latents = Float[Tensor, "b z"]
+Labels = Int64[Tensor, "b"]
+"""Class indices, 0 to classes - 1."""
+PerImage = Float[Tensor, "b"]
+"""One number for each picture of a batch (a logit, a loss)."""
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Real pictures in [-1, 1] with their class indices, where the data set has any that the run uses."""
+
+    images: Tensor
+    labels: Tensor | None = None
+
+
+def to_images(pixels: Tensor) -> Tensor:
+    """uint8 (B, H, W, C) to float (B, C, H, W) in [-1, 1], in channels_last memory (no copy beyond the cast)."""
+    return pixels.permute(0, 3, 1, 2).to(torch.float32).mul_(2 / 255).sub_(1)
+
+
+def to_pixels(images: Tensor) -> Tensor:
+    """Float (B, C, H, W) in [-1, 1] to uint8 (B, H, W, C), rounded to the nearest level and clamped."""
+    return images.detach().float().add(1).mul(127.5).round().clamp(0, 255).to(torch.uint8).permute(0, 2, 3, 1).contiguous().cpu()
