@@ -13,6 +13,7 @@ control/stop       the loop stops when it is there
 from __future__ import annotations
 
 import json
+import math
 import os
 import re
 import socket
@@ -22,7 +23,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import psutil
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
 from ganvas import artifact
 from ganvas.config.io import read, validate
@@ -129,7 +130,7 @@ class RunFolder:
         """What the run says of itself; a run whose process is gone is `stopped`. None: no status was written."""
         try:
             status = Status.model_validate_json(self.status_file.read_text(encoding="utf-8"))
-        except (OSError, ValidationError):
+        except (OSError, ValueError):  # a ValidationError is one, and so is text that is no UTF-8
             return None
         if status.state in ("starting", "running") and not _alive(status):
             return status.model_copy(update={"state": "stopped", "reason": "its process ended without a word", "expected_end": None})
@@ -151,10 +152,36 @@ class RunFolder:
         """The last `ganvas evaluate`; None before the first."""
         return read_json(self.evaluation_file)
 
+    def checkpoint_names(self) -> list[str]:
+        """Which of `best` and `last` are there, and any other."""
+        return sorted(p.parent.name for p in self.checkpoints.glob("*/state.json") if not p.parent.name.startswith("."))
+
+    def parameters(self) -> dict[str, int] | None:
+        """How many parameters each network of the last checkpoint has; None before the first checkpoint.
+
+        Read from the files' headers alone, so that no network need be built; statistics of norms aren't counted.
+        """
+        folder = self.checkpoints / "last"
+        counts = {p.stem: _parameters(p) for p in sorted(folder.glob("*.safetensors")) if p.stem in ("generator", "discriminator")}
+        return {name: n for name, n in counts.items() if n is not None} or None
+
     def grids(self) -> list[tuple[int, Path]]:
         """(pictures seen, PNG) of each grid, in order."""
         found = [(int(m[1]), p) for p in self.samples.glob("*.png") if (m := re.fullmatch(r"(\d+)", p.stem))]
         return sorted(found)
+
+
+_NOT_PARAMETERS = ("running_mean", "running_var", "num_batches_tracked", "._u", "._v")
+
+
+def _parameters(path: Path) -> int | None:
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="np") as file:
+            return sum(math.prod(file.get_slice(key).get_shape()) for key in file.keys() if not key.endswith(_NOT_PARAMETERS))  # noqa: SIM118
+    except (OSError, SafetensorError):
+        return None
 
 
 def _alive(status: Status) -> bool:
@@ -171,24 +198,27 @@ def _alive(status: Status) -> bool:
 def read_lines(path: Path) -> list[dict[str, Any]]:
     """The JSON objects of a .jsonl file, none if it is missing; a half-written line is left out."""
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:
         return []
     values = []
     for line in lines:
         try:
-            values.append(json.loads(line))
+            value = json.loads(line)
         except json.JSONDecodeError:
             continue
+        if isinstance(value, dict):
+            values.append(value)
     return values
 
 
 def read_json(path: Path) -> dict[str, Any] | None:
     """A JSON object, or None if the file is missing or damaged."""
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, json.JSONDecodeError):
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):  # no JSON, or no UTF-8
         return None
+    return value if isinstance(value, dict) else None
 
 
 def truncate_lines(path: Path, images: int) -> None:

@@ -1,0 +1,1 @@
+"""The command line. Free of torch, numpy and pydantic at import: what is heavy is imported inside the commands."""

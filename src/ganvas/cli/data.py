@@ -1,0 +1,93 @@
+"""`ganvas prepare`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from ganvas.cli.base import CONTEXT, Count, ExampleCommand, Names, json_option, print_json, quiet_option, results_only
+from ganvas.errors import UsageError
+
+
+@click.command(
+    cls=ExampleCommand,
+    context_settings=CONTEXT,
+    examples="""
+    ganvas prepare ~/pictures data/pictures64 --resolution 64
+    ganvas prepare cifar10.zip data/pets --resolution 32 --classes cat,dog --limit 5000
+    ganvas prepare builtin:emoji data/emoji
+    """,
+)
+@click.argument("source")
+@click.argument("out", type=click.Path(path_type=Path))
+@click.option("--resolution", type=click.IntRange(4, 1024), default=64, show_default=True, help="Side of the square pictures, in pixels.")
+@click.option(
+    "--crop",
+    type=click.Choice(["none", "center", "box"]),
+    default="center",
+    show_default=True,
+    help="none stretches to a square, center crops to a square first, box crops to the annotated object.",
+)
+@click.option("--classes", type=Names(), metavar="A,B", help="Only these classes.")
+@click.option("--limit", type=Count(), metavar="N", help="At most N training pictures, spread evenly over the source and its classes.")
+@click.option(
+    "--holdout",
+    type=click.FloatRange(0, 1, max_open=True),
+    metavar="F",
+    help="Share kept out of training, where the source has no val or test folder.  [default: 0.05, at most 1,000 pictures]",
+)
+@click.option(
+    "--background", metavar="COLOUR", default="white", show_default=True, help="What transparent pictures are put on: a name or #rrggbb."
+)
+@click.option("--force", is_flag=True, help="Replace a data set in OUT that was made otherwise.")
+@json_option
+@quiet_option
+def prepare(
+    source: str,
+    out: Path,
+    resolution: int,
+    crop: str,
+    classes: tuple[str, ...] | None,
+    limit: int | None,
+    holdout: float | None,
+    background: str,
+    force: bool,
+    as_json: bool,
+    quiet: bool,
+) -> None:
+    """Pack the pictures of SOURCE into the data set OUT.
+
+    SOURCE is a folder of pictures, a folder with one folder for each class, a zip or tar archive of either, or
+    builtin:emoji. Top-level folders named train, val and test are splits: only train is trained on.
+    """
+    colour = _colour(background)
+    with results_only():
+        from ganvas import api
+
+        made = api.prepare(
+            source,
+            out,
+            resolution=resolution,
+            crop=crop,  # pyright: ignore[reportArgumentType] - click.Choice has checked it
+            classes=classes,
+            limit=limit,
+            holdout=holdout,
+            background=colour,
+            force=force,
+            quiet=quiet,
+        )
+    if as_json:
+        print_json(made.to_json())
+    else:
+        click.echo(made.summary())
+
+
+def _colour(text: str) -> tuple[int, int, int]:
+    from PIL import ImageColor
+
+    try:
+        red, green, blue = ImageColor.getrgb(text)[:3]
+    except ValueError as error:
+        raise UsageError(f'--background "{text}" is no colour: expected a name such as white or a code such as #ffcc00') from error
+    return red, green, blue

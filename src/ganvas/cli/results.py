@@ -1,0 +1,123 @@
+"""`ganvas evaluate` and `ganvas sample`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+import click
+
+from ganvas.cli.base import CONTEXT, Count, ExampleCommand, Names, json_option, print_json, quiet_option, results_only
+
+Checkpoint = Literal["best", "last"]
+_checkpoint = click.option(
+    "--checkpoint", type=click.Choice(["best", "last"]), help="Which checkpoint.  [default: best, or last where there is no best]"
+)
+
+
+@click.command(
+    cls=ExampleCommand,
+    context_settings=CONTEXT,
+    examples="""
+    ganvas evaluate runs/00001-dcgan64-pictures
+    ganvas evaluate runs/00001-dcgan64-pictures --samples 10k --json
+    ganvas evaluate runs/00001-dcgan64-pictures --features inception --weights pt_inception-2015-12-05-6726825d.pth
+    """,
+)
+@click.argument("run", type=click.Path(path_type=Path))
+@click.option("--data", metavar="DATASET", help="Score against these pictures.  [default: those that the run was trained on]")
+@click.option("--samples", type=Count(), metavar="N", help="How many pictures to generate and score.")
+@_checkpoint
+@click.option(
+    "--features",
+    metavar="NAME",
+    help="Network whose features are compared: efficientnet-lite0 or inception.  [default: as in the run's config]",
+)
+@click.option(
+    "--weights",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="Weights of the features, where they don't come with ganvas.",
+)
+@json_option
+@quiet_option
+def evaluate(
+    run: Path,
+    data: str | None,
+    samples: int | None,
+    checkpoint: Checkpoint | None,
+    features: str | None,
+    weights: Path | None,
+    as_json: bool,
+    quiet: bool,
+) -> None:
+    """Score RUN's pictures and write its report.
+
+    New pictures are compared with real ones that RUN was trained on; report.html in RUN shows scores, curves and grids.
+    """
+    with results_only():
+        from ganvas import api
+
+        scores = api.evaluate(run, data=data, samples=samples, checkpoint=checkpoint, features=features, weights=weights, quiet=quiet)
+    if as_json:
+        print_json(scores.to_json())
+        return
+    from ganvas.runs import RunFolder
+
+    click.echo(scores.summary())
+    report = RunFolder(run).report_file
+    if report.exists():
+        click.echo(f"\nreport     {report}")
+
+
+@click.command(
+    cls=ExampleCommand,
+    context_settings=CONTEXT,
+    examples="""
+    ganvas sample runs/00001-dcgan64-pictures new-pictures
+    ganvas sample runs/00001-dcgan64-pictures new-pictures -n 1000 --seed 7 --truncation 0.7
+    ganvas sample runs/00002-emoji-emoji faces -n 16 --classes smileys-emotion --grid
+    """,
+)
+@click.argument("run", type=click.Path(path_type=Path))
+@click.argument("out", type=click.Path(path_type=Path))
+@click.option("-n", type=Count(), default=64, show_default=True, metavar="N", help="How many pictures.")
+@click.option(
+    "--seed", type=click.IntRange(0), default=0, show_default=True, metavar="S", help="Picture I of seed S is the same whatever N is."
+)
+@click.option(
+    "--truncation",
+    type=click.FloatRange(0, min_open=True),
+    metavar="T",
+    help="Redraw latent values beyond T: lower is more typical and less varied.",
+)
+@click.option("--classes", type=Names(), metavar="A,B", help="Only these classes.")
+@_checkpoint
+@click.option("--no-ema", is_flag=True, help="The generator as it was trained, without averaging its parameters.")
+@click.option("--grid", is_flag=True, help="Also one picture of all of them.")
+@json_option
+@quiet_option
+def sample(
+    run: Path,
+    out: Path,
+    n: int,
+    seed: int,
+    truncation: float | None,
+    classes: tuple[str, ...] | None,
+    checkpoint: Checkpoint | None,
+    no_ema: bool,
+    grid: bool,
+    as_json: bool,
+    quiet: bool,
+) -> None:
+    """Make new pictures with RUN's generator, as PNG files in OUT."""
+    with results_only():
+        from ganvas import api
+
+        made = api.sample(
+            run, out, n=n, seed=seed, truncation=truncation, classes=classes, checkpoint=checkpoint, ema=not no_ema, grid=grid, quiet=quiet
+        )
+    if as_json:
+        print_json(made.to_json())
+    else:
+        click.echo(made.summary())

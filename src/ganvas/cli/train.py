@@ -1,0 +1,134 @@
+"""`ganvas train`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ganvas.cli.base import CONTEXT, Count, Duration, ExampleCommand, quiet_option, results_only
+from ganvas.units import parse_duration
+
+if TYPE_CHECKING:
+    from ganvas.api import Run
+    from ganvas.config.run import RunConfig
+
+_RESUMABLE = ("resume", "images", "stop_after", "quiet")
+_OVERRIDES = {
+    "images": "train.images",
+    "epochs": "train.epochs",
+    "budget": "train.budget",
+    "seed": "seed",
+    "batch": "train.batch",
+    "device": "train.device",
+    "precision": "train.precision",
+    "threads": "train.threads",
+}
+_LENGTHS = ("images", "epochs", "budget")
+
+
+@click.command(
+    cls=ExampleCommand,
+    context_settings=CONTEXT,
+    examples="""
+    ganvas train dcgan64 --data ~/pictures --budget 2h
+    ganvas train mine.yaml --data data/pets --images 500k --set family.latent.size=128
+    ganvas train --resume runs/00001-dcgan64-pictures
+    """,
+)
+@click.argument("recipe", metavar="[RECIPE|FILE.yaml]", required=False)
+@click.option("--data", metavar="DATASET|SOURCE", help="A prepared data set, a source as `ganvas prepare` takes it, or builtin:emoji.")
+@click.option("--out", metavar="RUN", type=click.Path(path_type=Path), help="Folder of the run.  [default: runs/00001-recipe-data]")
+@click.option("--set", "settings", multiple=True, metavar="KEY.SUB=VALUE", help="Change a value of the config; may be given many times.")
+@click.option("--images", type=Count(), metavar="N", help="Train until N pictures were shown, such as 500k or 2M.")
+@click.option("--epochs", type=click.FloatRange(0, min_open=True), metavar="N", help="Train for N passes over the pictures.")
+@click.option("--budget", type=Duration(), metavar="TIME", help="Plan the run to end in that time, such as 30m, start-up included.")
+@click.option(
+    "--stop-after", type=Duration(), metavar="TIME", help="Save and stop after that time, such as 11h30m, to go on with --resume."
+)
+@click.option("--seed", type=click.IntRange(0), metavar="S", help="Where all random numbers come from.")
+@click.option("--batch", type=click.IntRange(1), metavar="N", help="Pictures in a batch.")
+@click.option("--device", metavar="D", help="auto, cpu, cuda, cuda:1 or mps.")
+@click.option("--precision", type=click.Choice(["auto", "fp32", "bf16"]), help="Numbers that the networks compute with.")
+@click.option("--threads", type=click.IntRange(1), metavar="N", help="Processor threads.  [default: one for each core]")
+@click.option(
+    "--resume", metavar="RUN", type=click.Path(path_type=Path), help="Go on with a run; only --images, --stop-after and --quiet go with it."
+)
+@click.option("--dry-run", is_flag=True, help="Check everything and say what would be trained, without training.")
+@quiet_option
+@click.pass_context
+def train(
+    ctx: click.Context,
+    recipe: str | None,
+    data: str | None,
+    out: Path | None,
+    settings: tuple[str, ...],
+    stop_after: str | None,
+    resume: Path | None,
+    dry_run: bool,
+    quiet: bool,
+    **changes: Any,
+) -> int:
+    """Train a recipe, or a config file, on pictures.
+
+    A run ends when its pictures, epochs or budget are through. Ctrl-C saves it; --resume goes on.
+    """
+    seconds = None if stop_after is None else parse_duration(stop_after)
+    if resume is not None:
+        _only_resumable(ctx)
+        with results_only():
+            from ganvas import api
+
+            run = api.resume(resume, images=changes["images"], stop_after=seconds, quiet=quiet)
+        return _conclude(run)
+    config = _config(recipe, settings, changes)
+    if data is None and config.data.path is None:
+        raise click.UsageError("there are no pictures to learn from: give --data FOLDER, or --data builtin:emoji for a first try", ctx)
+    if dry_run:
+        with results_only():
+            from ganvas import api
+
+            plan = api.plan(config, data=data)
+        click.echo(plan.summary())
+        return 0
+    with results_only():
+        from ganvas import api
+
+        run = api.train(config, data=data, out=out, stop_after=seconds, quiet=quiet)
+    return _conclude(run)
+
+
+def _only_resumable(ctx: click.Context) -> None:
+    """Refuse what a run's own config has settled."""
+    given = [p for p in ctx.command.params if ctx.params.get(p.name or "") not in (None, (), False) and p.name not in _RESUMABLE]
+    if given:
+        names = ", ".join("RECIPE" if isinstance(p, click.Argument) else p.opts[-1] for p in given)
+        raise click.UsageError(
+            f"--resume goes on with a run as it was configured: leave out {names} (only --images, --stop-after and --quiet go with it)", ctx
+        )
+
+
+def _config(recipe: str | None, settings: tuple[str, ...], changes: dict[str, Any]) -> RunConfig:
+    if recipe is None:
+        raise click.UsageError(
+            "say which recipe to train, or --resume RUN: `ganvas recipes` lists the recipes", click.get_current_context()
+        )
+    lengths = [f"--{name}" for name in _LENGTHS if changes[name] is not None]
+    if len(lengths) > 1:
+        raise click.UsageError(f"{' and '.join(lengths)} each say how long to train: give one of them", click.get_current_context())
+    from ganvas.config import io
+
+    return io.load(recipe, settings, {key: changes[name] for name, key in _OVERRIDES.items() if changes[name] is not None})
+
+
+def _conclude(run: Run) -> int:
+    """Say where the run is and what to do next."""
+    grids = run.folder.grids()
+    lines = [("state", f"{run.state}, {run.images:,} pictures shown"), ("run", str(run.folder.path))]
+    if grids:
+        lines.append(("last grid", str(grids[-1][1])))
+    click.echo("\n".join(f"{name:<10} {value}" for name, value in lines))
+    if run.message:
+        click.echo(run.message)
+    return 1 if run.state == "failed" else 0
