@@ -29,6 +29,8 @@ class Batch:
 
     images: Tensor
     labels: Tensor | None = None
+    start: int = 0
+    """The place of the first picture in the run's stream of pictures: random numbers are addressed by it."""
 
 
 def to_images(pixels: Tensor) -> Tensor:

@@ -1,0 +1,1 @@
+"""Augmentation: of real pictures, and of all that the critic sees."""

@@ -1,0 +1,1 @@
+"""Losses: pure functions, per picture; callers reduce, weight and log."""

@@ -1,0 +1,1 @@
+"""Hooks that join training and scores."""

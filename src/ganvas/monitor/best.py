@@ -1,0 +1,102 @@
+"""Scores while training: the checkpoint with the lowest KID is kept as `checkpoints/best`."""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ganvas.artifact import disk_errors
+from ganvas.config.run import EvaluationConfig
+from ganvas.features.backbone import FeatureNetwork
+from ganvas.metrics.evaluate import Reference, quick_kid
+from ganvas.sampling.render import render
+from ganvas.train.hooks import Moment, Verdict
+
+EVALUATIONS = 10
+"""Evaluations in a run whose config does not say how often."""
+SHARE = 0.06
+"""Share of a budget that evaluations may take."""
+
+
+class BestCheckpoint:
+    """KID of samples of the averages from fixed seeds, each time it is due and at the end."""
+
+    name = "best_checkpoint"
+
+    def __init__(
+        self,
+        config: EvaluationConfig,
+        net: FeatureNetwork,
+        reference: Reference,
+        *,
+        seed: int,
+        device: torch.device,
+        precision: str,
+        weights: Tensor | None,
+        budget: float | None,
+        seconds_per_picture: float,
+    ):
+        """`seconds_per_picture`: what features cost here, measured; a budget gets as many evaluations as it can afford."""
+        self.config, self.net, self.reference = config, net, reference
+        self.seed, self.device, self.precision, self.weights = seed, device, precision, weights
+        self._cost = config.samples * seconds_per_picture
+        self._times = EVALUATIONS
+        if budget is not None:
+            self._times = max(1, min(EVALUATIONS, int(SHARE * budget / max(self._cost, 1e-9))))
+        self._done_at = 0
+        self.best: dict[str, float] | None = None
+
+    def _interval(self, total: int) -> int:
+        return self.config.every or max(1, total // self._times)
+
+    def due(self, images: int, total: int | None) -> bool:
+        """At each interval; the last one falls to the end of the run, which calls without asking."""
+        if total is None or total - images < self._interval(total) // 2:
+            return False
+        return images // self._interval(total) > self._done_at // self._interval(total)
+
+    def cost(self) -> float:
+        """Seconds of the last evaluation, or an estimate before the first."""
+        return self._cost
+
+    def remaining(self, images: int, total: int) -> int:
+        """Evaluations still to come before the end."""
+        return max(0, (total - images) // self._interval(total) - 1)
+
+    def __call__(self, moment: Moment) -> Verdict:
+        """Evaluate; save `best` if it is."""
+        started = time.perf_counter()
+        batches = render(
+            moment.sampler(),
+            self.config.samples,
+            seed=self.seed,
+            weights=self.weights,
+            device=self.device,
+            precision=self.precision,
+            stream="evaluation",
+        )
+        value = quick_kid(batches, self.reference, self.net)
+        self._done_at = moment.images
+        line = {"images": moment.images, "seconds": round(moment.seconds, 3), "kid": value, "features": self.net.name, "n": self.config.samples}
+        path = moment.folder.evaluations_file
+        with disk_errors(path), path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(line) + "\n")
+        if self.best is None or value < self.best["kid"]:
+            self.best = {"images": moment.images, "kid": value}
+            moment.save("best")
+        self._cost = time.perf_counter() - started
+        mark = " (the best so far)" if self.best["images"] == moment.images else ""
+        moment.say(f"{moment.images:,} pictures: KID {value:.4f} on {self.net.name}{mark}")
+        return Verdict.CONTINUE
+
+    def state_dict(self) -> dict[str, Any]:
+        """Where it stands."""
+        return {"best": self.best, "done_at": self._done_at}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Restore `state_dict`."""
+        self.best, self._done_at = state["best"], state["done_at"]

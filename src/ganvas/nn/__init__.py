@@ -1,0 +1,1 @@
+"""Blocks without policy: convolutions, normalisation, resampling and embeddings."""

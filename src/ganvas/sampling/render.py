@@ -1,0 +1,67 @@
+"""From a sampler to pixels, in fixed chunks: picture i of a seed never depends on how many are drawn."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from typing import Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ganvas.sampling.labels import draw_labels
+from ganvas.types import Images, Labels, Latents, to_pixels
+
+CHUNK = 64
+
+
+class Sampler(Protocol):
+    """Makes pictures of latents."""
+
+    latent_size: int
+
+    def latents(self, seed: int, start: int, count: int, *, truncation: float | None = None, stream: str = "sample") -> Latents:
+        """(count, latent_size) of the pictures start, start + 1, ..., on the processor."""
+        ...
+
+    def __call__(self, latents: Latents, labels: Labels | None) -> Images:
+        """Pictures (B, 3, R, R) in [-1, 1]."""
+        ...
+
+
+def class_labels(start: int, count: int, seed: int, weights: Tensor | None, chosen: Sequence[int] | None) -> Labels | None:
+    """Class indices of the pictures start, start + 1, ...: the chosen classes in turn, or drawn as the data has them."""
+    if chosen:
+        return torch.tensor([chosen[i % len(chosen)] for i in range(start, start + count)])
+    if weights is None:
+        return None
+    return draw_labels(weights, seed, start, count, "sample/label")
+
+
+@torch.inference_mode()
+def render(
+    sampler: Sampler,
+    count: int,
+    *,
+    seed: int = 0,
+    start: int = 0,
+    truncation: float | None = None,
+    weights: Tensor | None = None,
+    chosen: Sequence[int] | None = None,
+    device: torch.device | str = "cpu",
+    precision: str = "fp32",
+    stream: str = "sample",
+) -> Iterator[np.ndarray]:
+    """uint8 (b, H, W, 3) of the pictures start to start + count - 1, b up to 64.
+
+    Each chunk of 64 is computed whole, whichever of its pictures are asked for.
+    """
+    device = torch.device(device)
+    for chunk in range(start // CHUNK, math.ceil((start + count) / CHUNK)):
+        first = chunk * CHUNK
+        latents = sampler.latents(seed, first, CHUNK, truncation=truncation, stream=stream).to(device)
+        labels = class_labels(first, CHUNK, seed, weights, chosen)
+        with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16"):
+            pixels = to_pixels(sampler(latents, None if labels is None else labels.to(device)))
+        yield pixels[max(0, start - first) : min(CHUNK, start + count - first)].numpy()

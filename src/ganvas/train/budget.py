@@ -1,0 +1,70 @@
+"""How many pictures a run will show: fixed, or planned so that it ends in time.
+
+Each decision of a plan is kept as (pictures seen when it was made, total). A resumed run replays those that lie ahead
+of its checkpoint before it makes new ones, so that with the same plan it ends in the same bits.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ganvas import artifact
+from ganvas.runs import read_json
+
+CALIBRATION = 0.03
+"""Share of a budget that is trained before the first plan."""
+REVIEWS = (0.08, 0.15, 0.25, 0.4, 0.55, 0.7, 0.8, 0.87, 0.92, 0.95, 0.97, 0.985)
+"""Shares of a budget at which the plan is made anew."""
+
+
+class Plan:
+    """The total of a run and, for a budget, when it was decided."""
+
+    def __init__(self, total: int | None, budget: float | None, batch: int, file: Path | None = None):
+        """`total` pictures, or a `budget` in seconds; `file` keeps the decisions."""
+        self.budget, self.batch, self._file = budget, batch, file
+        self.decisions: list[tuple[int, int]] = [] if total is None else [(0, total)]
+        self._reviewed = 0
+        if budget is not None and file is not None and (kept := read_json(file)):
+            self.decisions = [(int(at), int(planned)) for at, planned in kept["decisions"]]
+
+    def total(self, images: int) -> int | None:
+        """The total as it was decided at or before `images`; None before the first decision."""
+        made = [planned for at, planned in self.decisions if at <= images]
+        return made[-1] if made else None
+
+    def replaying(self, images: int) -> bool:
+        """Whether a decision that was kept lies ahead."""
+        return any(at > images for at, _ in self.decisions)
+
+    def decide(self, images: int, total: int) -> None:
+        """Keep a decision."""
+        self.decisions.append((images, max(images, total)))
+        if self._file is not None:
+            artifact.write_json(self._file, {"budget_seconds": self.budget, "decisions": self.decisions})
+
+    def review(self, images: int, spent: float, trained: float, rate: float | None, reserve: float, final: float) -> bool:
+        """Decide anew if it is time; whether it was.
+
+        Args:
+            images: pictures seen.
+            spent: seconds of the budget that are gone, start-up included.
+            trained: seconds of them in which steps were made.
+            rate: pictures per second of steps, grids and checkpoints; None while unknown.
+            reserve: seconds that evaluations still to come and the end will take.
+            final: seconds that the end alone will take.
+        """
+        if self.budget is None or self.replaying(images):
+            return False
+        left = self.budget - spent
+        if left <= final:
+            self.decide(images, images)
+            return True
+        passed = sum(spent >= share * self.budget for share in REVIEWS)
+        first = not self.decisions and trained >= CALIBRATION * self.budget
+        if rate is None or not (first or (self.decisions and passed > self._reviewed)):
+            return False
+        self._reviewed = passed
+        steps = int(max(0.0, left - reserve) * rate / self.batch)
+        self.decide(images, images + steps * self.batch)
+        return True

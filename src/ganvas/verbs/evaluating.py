@@ -1,0 +1,67 @@
+"""Evaluate: scores of a run's samples against its data."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ganvas import artifact
+from ganvas.data.prepare import resolve
+from ganvas.errors import RunError, UsageError
+from ganvas.features.backbone import load_features
+from ganvas.metrics.evaluate import Evaluation
+from ganvas.metrics.evaluate import evaluate as score
+from ganvas.metrics.evaluate import reference
+from ganvas.metrics.report import write_report
+from ganvas.train.device import choose_precision
+from ganvas.verbs.model import load
+
+if TYPE_CHECKING:
+    from ganvas.data.packed import PackedDataset
+    from ganvas.runs import RunFolder
+
+SAMPLES = 10_000
+SEED = 1
+"""Not the training's evaluation seed: the best checkpoint was chosen on that."""
+
+
+def evaluate(
+    run: str | Path,
+    *,
+    data: str | Path | None,
+    samples: int | None,
+    checkpoint: str | None,
+    features: str | None,
+    weights: str | Path | None,
+    quiet: bool,
+) -> Evaluation:
+    """See `ganvas.evaluate`."""
+    if samples is not None and samples < 100:
+        raise UsageError(f"{samples} samples are too few for scores: expected 100 or more (10,000 is the default)")
+    model = load(run, checkpoint=checkpoint)
+    opened = open_data(model.folder, data)
+    config = model.folder.config().evaluation
+    net = load_features(features or (config.features if config else "efficientnet-lite0"), weights=None if weights is None else Path(weights), device=str(model.device))
+    real = reference(opened.split("train"), opened.checksum, net, quiet=quiet)
+    n = samples or SAMPLES
+    result = score(model.batches(n, seed=SEED, precision=choose_precision("auto", model.device)), real, net, quiet=quiet)
+    artifact.write_json(
+        model.folder.evaluation_file,
+        {**result.to_json(), "checkpoint": model.checkpoint_name, "checkpoint_checksum": model.checkpoint.checksum, "images": model.checkpoint.images},
+    )
+    write_report(model.folder)
+    return result
+
+
+def open_data(folder: RunFolder, data: str | Path | None) -> PackedDataset:
+    """The data set to compare with: the one named, or the one that the run was trained on."""
+    config, made = folder.config(), folder.provenance().get("data", {})
+    if data is None:
+        packed = made.get("path")
+        if packed and Path(packed).exists():
+            data = packed
+        elif config.data.path:
+            data = config.data.path
+        else:
+            raise RunError(f"{folder.path} does not say what it was trained on: name the pictures with --data")
+    return resolve(data, resolution=config.data.resolution, crop=config.data.crop, holdout=config.data.holdout, quiet=True)

@@ -1,0 +1,188 @@
+"""A trained model: loaded from a run, and made to draw pictures."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from ganvas import runs
+from ganvas.errors import RunError, UsageError, nearest
+from ganvas.families import build_family
+from ganvas.families.base import Family
+from ganvas.runs import RunFolder
+from ganvas.sampling.grid import grid, png
+from ganvas.sampling.render import CHUNK, Sampler, render
+from ganvas.train.checkpoint import Checkpoint
+from ganvas.train.device import choose_device, set_up
+from ganvas.types import to_pixels
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+
+class Pictures(np.ndarray):
+    """uint8 (N, H, W, 3) pictures; a notebook shows them as a grid."""
+
+    def _repr_png_(self) -> bytes | None:
+        if self.ndim != 4 or self.dtype != np.uint8:
+            return None
+        return png(grid(np.asarray(self)))
+
+
+class Model:
+    """A run's generator, ready to draw."""
+
+    def __init__(self, folder: RunFolder, saved: Checkpoint, modules: dict[str, nn.Module], sampler: Sampler, device: torch.device, name: str):
+        self.folder, self.checkpoint, self.checkpoint_name = folder, saved, name
+        self.modules, self.sampler, self.device = modules, sampler, device
+        self.resolution = folder.config().data.resolution
+        data = folder.provenance().get("data", {})
+        self._conditional = folder.config().family.conditional
+        self.classes: tuple[str, ...] = tuple(data.get("classes") or ()) if self._conditional else ()
+        counts = data.get("class_counts")
+        self.class_weights: Tensor | None = torch.tensor(counts, dtype=torch.float64) if self._conditional and counts else None
+
+    @property
+    def generator(self) -> nn.Module:
+        """The generator: (latents, labels) to pictures in [-1, 1], in eval mode.
+
+        Raises:
+            RunError: the run's family has none.
+        """
+        if "generator" not in self.modules:
+            raise RunError(f"{self.folder.path} has no generator: its modules are {', '.join(self.modules)}")
+        return self.modules["generator"]
+
+    def class_indices(self, names: Sequence[str | int]) -> list[int]:
+        """Indices of classes given by name or index.
+
+        Raises:
+            UsageError: no such class, or the model is not conditional.
+        """
+        if not self.classes:
+            raise UsageError(f"{self.folder.path} is not class-conditional: it can't be asked for a class")
+        found = []
+        for name in names:
+            if isinstance(name, str) and name in self.classes:
+                found.append(self.classes.index(name))
+            elif str(name).isdecimal() and int(name) < len(self.classes):
+                found.append(int(name))
+            else:
+                raise UsageError(f'"{name}" is no class of {self.folder.path}{nearest(str(name), self.classes)} (classes: {", ".join(self.classes)})')
+        return found
+
+    def sample(
+        self,
+        n: int = 64,
+        seed: int = 0,
+        truncation: float | None = None,
+        labels: Sequence[str | int] | None = None,
+        latents: Tensor | np.ndarray | None = None,
+        pil: bool = False,
+    ) -> Pictures | list[Image]:
+        """uint8 (n, H, W, 3), or PIL images with `pil`.
+
+        Picture i of a seed is the same whatever `n` is.
+
+        Args:
+            n: how many; the number of latents where those are given.
+            seed: 0 or more.
+            truncation: normal latents stay within [-t, t]: lower, truer and less varied. None: not truncated.
+            labels: class names or indices, used in turn; None: as frequent as in the data.
+            latents: (n, latent size) to draw instead of random ones.
+            pil: PIL images instead of an array.
+
+        Raises:
+            UsageError: a wrong number, size or class.
+        """
+        chosen = self.class_indices(labels) if labels is not None else None
+        if latents is not None:
+            pictures = self._of_latents(torch.as_tensor(latents, dtype=torch.float32), chosen)
+        else:
+            check_numbers(n, seed, truncation)
+            pictures = np.concatenate(list(self.batches(n, seed=seed, truncation=truncation, chosen=chosen)))
+        if pil:
+            from PIL import Image
+
+            return [Image.fromarray(p) for p in pictures]
+        return pictures.view(Pictures)
+
+    def batches(self, n: int, *, seed: int = 0, truncation: float | None = None, chosen: Sequence[int] | None = None, precision: str = "fp32") -> Any:
+        """Yield uint8 (b, H, W, 3) of the pictures 0 to n - 1 of a seed; see `ganvas.sampling.render`."""
+        return render(
+            self.sampler,
+            n,
+            seed=seed,
+            truncation=truncation,
+            weights=self.class_weights,
+            chosen=chosen,
+            device=self.device,
+            precision=precision,
+        )
+
+    @torch.inference_mode()
+    def _of_latents(self, latents: Tensor, chosen: list[int] | None) -> np.ndarray:
+        if latents.ndim != 2 or latents.shape[1] != self.sampler.latent_size:
+            raise UsageError(f"latents have the shape {tuple(latents.shape)}, expected (n, {self.sampler.latent_size})")
+        n, made = latents.shape[0], []
+        classes = chosen or list(range(len(self.classes)))
+        for start in range(0, n, CHUNK):
+            part = torch.zeros(CHUNK, latents.shape[1])
+            part[: min(CHUNK, n - start)] = latents[start : start + CHUNK]
+            labels = torch.tensor([classes[(start + i) % len(classes)] for i in range(CHUNK)]).to(self.device) if classes else None
+            made.append(to_pixels(self.sampler(part.to(self.device), labels))[: n - start].numpy())
+        return np.concatenate(made)
+
+    def _repr_html_(self) -> str:
+        pictures = self.sample(16)
+        data = base64.b64encode(png(grid(np.asarray(pictures)))).decode()
+        return f'<p><b>{self.folder.path}</b>, {self.checkpoint.images:,} pictures seen</p><img src="data:image/png;base64,{data}">'
+
+
+def check_numbers(n: int, seed: int, truncation: float | None) -> None:
+    """Raise `UsageError` for numbers that make no sense."""
+    if n < 1:
+        raise UsageError(f"{n} pictures can't be drawn: expected 1 or more")
+    if seed < 0:
+        raise UsageError(f"seed {seed} is below zero: expected 0 or more")
+    if truncation is not None and not truncation > 0:
+        raise UsageError(f"truncation {truncation:g} is not above zero: expected a threshold such as 0.7, or none")
+
+
+def load(
+    path: str | Path, *, checkpoint: str | None = None, ema: bool = True, device: str = "auto", family: Family | None = None
+) -> Model:
+    """See `ganvas.load`."""
+    folder = runs.open_run(path)
+    set_up(None)
+    where = choose_device(device)
+    name = checkpoint or ("best" if (folder.checkpoints / "best").exists() else "last")
+    if name not in ("best", "last"):
+        raise UsageError(f'"{name}" is no checkpoint: expected best or last')
+    saved = Checkpoint(folder.checkpoints / name)
+    config, made = folder.config(), folder.provenance()
+    if family is None:
+        if "." in made.get("family", ""):
+            raise UsageError(f"{path} was trained with a family of its own, {made['family']}: load it from Python, ganvas.load(run, family=...)")
+        family = build_family(
+            config.family,
+            resolution=config.data.resolution,
+            classes=len(made.get("data", {}).get("classes") or ()),
+            seed=config.seed,
+            device=where,
+        )
+    modules = dict(family.modules())
+    for module_name in family.averaged:
+        stored = f"{module_name}_ema"
+        if ema and not saved.has(stored):
+            stored = module_name
+        saved.load_module(stored, modules[module_name])
+        modules[module_name].eval().requires_grad_(False)
+    used = {module_name: modules[module_name] for module_name in family.averaged}
+    return Model(folder, saved, used, family.sampler(modules), where, name)

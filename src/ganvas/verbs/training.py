@@ -1,0 +1,290 @@
+"""Train: from a config to a run folder, and on from its last checkpoint."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import platform
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from filelock import FileLock, Timeout
+
+import ganvas
+from ganvas import artifact, runs
+from ganvas.config import io
+from ganvas.config.run import RunConfig
+from ganvas.data.packed import PackedDataset
+from ganvas.data.prepare import resolve
+from ganvas.errors import RunError, UsageError
+from ganvas.families import build_family
+from ganvas.families.base import Family
+from ganvas.features.backbone import load_features
+from ganvas.metrics.evaluate import reference
+from ganvas.monitor.best import BestCheckpoint
+from ganvas.runs import RunFolder
+from ganvas.train.checkpoint import Checkpoint
+from ganvas.train.device import choose_device, choose_precision, set_up
+from ganvas.train.loop import Outcome, Trainer, class_weights
+from ganvas.units import format_duration, parse_duration
+
+REFERENCE_PICTURES = 5_000
+"""Real pictures that the KID of a training run is measured against."""
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What a run needs beside its config, opened and checked before anything is written."""
+
+    config: RunConfig
+    data: PackedDataset
+    family: Family
+    device: torch.device
+    precision: str
+
+
+def prepare_setting(config: RunConfig, family: Family | None = None, quiet: bool = False) -> Setting:
+    """Open the data, choose the device, build the networks.
+
+    Raises:
+        UsageError: no data is named, or the config asks for what data or machine do not have.
+        DataError: the data can't be used.
+    """
+    if config.data.path is None:
+        raise UsageError("no pictures were named: use --data with a folder, an archive, a packed data set or builtin:emoji")
+    device = choose_device(config.train.device)
+    set_up(config.train.threads)
+    data = resolve(config.data.path, resolution=config.data.resolution, crop=config.data.crop, holdout=config.data.holdout, quiet=quiet)
+    pictures = len(data.split("train"))
+    if pictures < config.train.batch:
+        raise UsageError(
+            f"{config.data.path} has {pictures:,} training pictures, fewer than a batch of {config.train.batch}: "
+            f"use --batch {max(1, pictures)} or less, or more pictures"
+        )
+    if family is None:
+        family = build_family(config.family, resolution=config.data.resolution, classes=len(data.classes), seed=config.seed, device=device)
+    return Setting(config, data, family, device, choose_precision(config.train.precision, device))
+
+
+def parameters(family: Family) -> dict[str, int]:
+    """How many parameters each module has."""
+    return {name: sum(p.numel() for p in module.parameters()) for name, module in family.modules().items()}
+
+
+def provenance(setting: Setting, custom: bool) -> dict[str, Any]:
+    """What made the run: versions, machine, data and its checksum."""
+    train = setting.data.split("train")
+    weights = class_weights(train.labels, len(setting.data.classes))
+    held_out = setting.data.held_out()
+    return {
+        "ganvas": ganvas.__version__,
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "platform": platform.platform(),
+        "processor_threads": torch.get_num_threads(),
+        "device": str(setting.device),
+        "precision": setting.precision,
+        "created": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+        "family": f"{type(setting.family).__module__}.{type(setting.family).__qualname__}" if custom else setting.config.family.kind,
+        "parameters": parameters(setting.family),
+        "data": {
+            "path": str(setting.data.path.resolve()),
+            "checksum": setting.data.checksum,
+            "train": len(train),
+            "held_out": len(held_out) if held_out else 0,
+            "classes": list(setting.data.classes),
+            "class_counts": None if weights is None else [int(w) for w in weights],
+            "attribution": setting.data.attribution,
+        },
+    }
+
+
+@contextlib.contextmanager
+def sole_writer(folder: RunFolder) -> Iterator[None]:
+    """Hold the run's lock.
+
+    Raises:
+        RunError: another process trains this run.
+    """
+    lock = FileLock(folder.lock_file)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout as error:
+        status = folder.status()
+        who = f" (process {status.pid} on {status.host})" if status else ""
+        raise RunError(f"{folder.path} is being trained by another process{who}: stop it first, or use another --out") from error
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def new_run(setting: Setting, out: Path | None, custom: bool) -> RunFolder:
+    """Make the run folder, with its config and provenance.
+
+    Raises:
+        RunError: `out` holds a run or other files already.
+    """
+    if out is None:
+        named = setting.config.data.path or ""
+        out = runs.next_folder(setting.config.name, named.rpartition(":")[2] if named.startswith("builtin:") else Path(named).stem)
+    if runs.is_run(out):
+        raise RunError(f"{out} holds a run already: go on with `ganvas train --resume {out}`, or use another --out")
+    if out.exists() and (not out.is_dir() or any(p.name != ".lock" for p in out.iterdir())):
+        raise RunError(f"{out} is there already and holds other files: use another --out")
+    folder = RunFolder(out)
+    with artifact.disk_errors(out):
+        out.mkdir(parents=True, exist_ok=True)
+    artifact.write_json(folder.provenance_file, provenance(setting, custom))
+    write_config(folder, setting.config)
+    return folder
+
+
+def write_config(folder: RunFolder, config: RunConfig) -> None:
+    """Write the run's complete config, its data named by an absolute path."""
+    path = config.data.path
+    if path is not None and not path.startswith("builtin:"):
+        config = config.model_copy(update={"data": config.data.model_copy(update={"path": os.path.abspath(path)})})
+    artifact.write_text(folder.config_file, io.dump(config))
+
+
+def start(config: RunConfig, *, out: Path | None, family: Family | None, stop_after: float | None, started: float, quiet: bool) -> tuple[RunFolder, Outcome]:
+    """Train a new run; see `ganvas.train`."""
+    if out is not None and runs.is_run(out):
+        # Said before minutes are spent on preparing data.
+        raise RunError(f"{out} holds a run already: go on with `ganvas train --resume {out}`, or use another --out")
+    setting = prepare_setting(config, family, quiet)
+    folder = new_run(setting, out, custom=family is not None)
+    with sole_writer(folder):
+        trainer = build_trainer(setting, folder, started, quiet)
+        return folder, finish(folder, trainer.run(stop_after))
+
+
+def build_trainer(setting: Setting, folder: RunFolder, started: float, quiet: bool) -> Trainer:
+    """The trainer with its hooks."""
+    hooks = [hook] if (hook := evaluation_hook(setting, quiet)) else []
+    return Trainer(
+        setting.config,
+        setting.family,
+        setting.data,
+        folder,
+        device=setting.device,
+        precision=setting.precision,
+        hooks=hooks,
+        started=started,
+        quiet=quiet,
+    )
+
+
+def evaluation_hook(setting: Setting, quiet: bool) -> BestCheckpoint | None:
+    """Scores while training, if the config wants them."""
+    config = setting.config.evaluation
+    if config is None:
+        return None
+    net = load_features(config.features, device=str(setting.device))
+    split = setting.data.split("train")
+    real = reference(split, setting.data.checksum, net, limit=REFERENCE_PICTURES, quiet=quiet)
+    pixels = torch.from_numpy(split.gather(torch.arange(min(64, len(split))).numpy()))
+    net.features(pixels)
+    begun = time.perf_counter()
+    net.features(pixels)
+    each = (time.perf_counter() - begun) / len(pixels)
+    budget = setting.config.train.budget
+    weights = class_weights(split.labels, len(setting.data.classes)) if setting.family.classes else None
+    return BestCheckpoint(
+        config,
+        net,
+        real,
+        seed=setting.config.seed,
+        device=setting.device,
+        precision=setting.precision,
+        weights=weights,
+        budget=None if budget is None else parse_duration(budget),
+        seconds_per_picture=each * 1.5,
+    )
+
+
+def go_on(
+    path: Path, *, images: int | None, stop_after: float | None, family: Family | None, started: float, quiet: bool
+) -> tuple[RunFolder, Outcome]:
+    """Resume a run; see `ganvas.resume`."""
+    folder = runs.open_run(path)
+    with sole_writer(folder):
+        config = folder.config()
+        if images is not None:
+            train = config.train.model_copy(update={"images": images, "epochs": None, "budget": None})
+            config = config.model_copy(update={"train": train})
+        made = folder.provenance()
+        custom = "." in made.get("family", "")
+        if custom and family is None:
+            raise UsageError(f"{path} was trained with a family of its own, {made['family']}: resume it from Python, ganvas.resume(run, family=...)")
+        saved = Checkpoint(folder.checkpoints / "last") if has_checkpoint(folder) else None
+        setting = prepare_setting(same_data(config, made), family, quiet)
+        check_same(setting, made, folder)
+        if images is not None:
+            write_config(folder, config)
+        trainer = build_trainer(setting, folder, started, quiet)
+        if saved is not None:
+            trainer.load(saved)
+        else:
+            # It ended before its first checkpoint: from the start again, with the plan that it had.
+            runs.truncate_lines(folder.metrics_file, -1)
+            runs.truncate_lines(folder.evaluations_file, -1)
+        return folder, finish(folder, trainer.run(stop_after))
+
+
+def has_checkpoint(folder: RunFolder) -> bool:
+    """Whether the run saved a checkpoint, counting one that a crash left half-way through its replacement."""
+    artifact.recover(folder.checkpoints / "last")
+    return (folder.checkpoints / "last").exists()
+
+
+def same_data(config: RunConfig, made: dict[str, Any]) -> RunConfig:
+    """The config with the packed data that the run began with, if that is still there."""
+    packed = made.get("data", {}).get("path")
+    if packed and Path(packed).exists():
+        return config.model_copy(update={"data": config.data.model_copy(update={"path": packed})})
+    return config
+
+
+def check_same(setting: Setting, made: dict[str, Any], folder: RunFolder) -> None:
+    """A resume that could not give the same run is refused.
+
+    Raises:
+        RunError: the data changed.
+    """
+    before = made.get("data", {}).get("checksum")
+    if before is not None and before != setting.data.checksum:
+        raise RunError(
+            f"{setting.data.path} is not what {folder.path} was trained on (checksum {setting.data.checksum[:12]}, was {before[:12]}): "
+            "bring the old pictures back, or start a new run"
+        )
+
+
+def finish(folder: RunFolder, outcome: Outcome) -> Outcome:
+    """Write the report of a session that ended."""
+    from ganvas.metrics.report import write_report
+
+    write_report(folder)
+    return outcome
+
+
+def message(folder: RunFolder, outcome: Outcome) -> str:
+    """What a user reads at the end of a session."""
+    status = folder.status()
+    took = f" in {format_duration(status.seconds)}" if status else ""
+    grids = folder.grids()
+    lines = [f"{outcome.state} after {outcome.images:,} pictures{took}" + (f" ({outcome.reason})" if outcome.reason else "")]
+    lines.append(f"run     {folder.path}")
+    if grids:
+        lines.append(f"grid    {grids[-1][1]}")
+    lines.append(f"report  {folder.report_file}")
+    if outcome.state == "finished":
+        lines.append(f"next    ganvas evaluate {folder.path}    ganvas sample {folder.path} pictures")
+    else:
+        lines.append(f"go on   ganvas train --resume {folder.path}")
+    return "\n".join(lines)
