@@ -13,7 +13,6 @@ control/stop       the loop stops when it is there
 from __future__ import annotations
 
 import json
-import math
 import os
 import re
 import socket
@@ -156,32 +155,10 @@ class RunFolder:
         """Which of `best` and `last` are there, and any other."""
         return sorted(p.parent.name for p in self.checkpoints.glob("*/state.json") if not p.parent.name.startswith("."))
 
-    def parameters(self) -> dict[str, int] | None:
-        """How many parameters each network of the last checkpoint has; None before the first checkpoint.
-
-        Read from the files' headers alone, so that no network need be built; statistics of norms aren't counted.
-        """
-        folder = self.checkpoints / "last"
-        counts = {p.stem: _parameters(p) for p in sorted(folder.glob("*.safetensors")) if p.stem in ("generator", "discriminator")}
-        return {name: n for name, n in counts.items() if n is not None} or None
-
     def grids(self) -> list[tuple[int, Path]]:
         """(pictures seen, PNG) of each grid, in order."""
         found = [(int(m[1]), p) for p in self.samples.glob("*.png") if (m := re.fullmatch(r"(\d+)", p.stem))]
         return sorted(found)
-
-
-_NOT_PARAMETERS = ("running_mean", "running_var", "num_batches_tracked", "._u", "._v")
-
-
-def _parameters(path: Path) -> int | None:
-    from safetensors import SafetensorError, safe_open
-
-    try:
-        with safe_open(path, framework="np") as file:
-            return sum(math.prod(file.get_slice(key).get_shape()) for key in file.keys() if not key.endswith(_NOT_PARAMETERS))  # noqa: SIM118
-    except (OSError, SafetensorError):
-        return None
 
 
 def _alive(status: Status) -> bool:

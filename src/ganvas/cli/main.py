@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Sequence
 from types import FrameType
 from typing import Any, NoReturn
@@ -90,8 +91,9 @@ def run(arguments: Sequence[str] | None = None) -> int:
     Args:
         arguments: the words after `ganvas`; None takes those of this process.
     """
+    began = time.time()  # a budget counts start-up too
     try:
-        result = cli.main(None if arguments is None else list(arguments), prog_name="ganvas", standalone_mode=False)
+        result = cli.main(None if arguments is None else list(arguments), prog_name="ganvas", standalone_mode=False, obj=began)
         return result if isinstance(result, int) else 0
     except UserError as error:
         return _fail(str(error), error, error.exit_status)

@@ -75,7 +75,7 @@ def describe(run: RunFolder) -> dict[str, Any]:
         config, problem = run.config(), None
     except UserError as error:
         config, problem = None, str(error)
-    grids = run.grids()
+    grids, made = run.grids(), run.provenance()
     return {
         "run": str(run.path),
         "state": status.state if status else None,
@@ -91,9 +91,12 @@ def describe(run: RunFolder) -> dict[str, Any]:
         "about": config.about if config else None,
         "config_problem": problem,
         "data": config.data.path if config else None,
+        "device": made.get("device"),
+        "precision": made.get("precision"),
+        "created": made.get("created"),
         "resolution": config.data.resolution if config else None,
         "family": config.family.kind if config else None,
-        "parameters": run.parameters(),
+        "parameters": made.get("parameters"),
         "checkpoints": run.checkpoint_names(),
         "last_grid": str(grids[-1][1]) if grids else None,
         "report": str(run.report_file) if run.report_file.exists() else None,
@@ -133,6 +136,7 @@ def _lines(r: dict[str, Any]) -> list[tuple[str, str]]:
         lines.append(("best", f"KID {r['best'].get('kid', float('nan')):.4f} after {int(r['best'].get('images', 0)):,} pictures"))
     lines.append(("recipe", r["config_problem"] or f"{r['recipe']} ({r['family']}, {r['resolution']}x{r['resolution']})"))
     lines.append(("data", _or_empty(r["data"])))
+    lines.append(("trained on", ", ".join(_or_empty(r[key]) for key in ("device", "precision") if r[key])))
     if r["parameters"]:
         lines.append(("parameters", ", ".join(f"{name} {n:,}" for name, n in r["parameters"].items())))
     lines.append(("checkpoints", ", ".join(r["checkpoints"]) or "none yet"))

@@ -80,7 +80,7 @@ def train(
         with results_only():
             from ganvas import api
 
-            run = api.resume(resume, images=changes["images"], stop_after=seconds, quiet=quiet)
+            run = api.resume(resume, images=changes["images"], stop_after=seconds, quiet=quiet, started=ctx.obj)
         return _conclude(run)
     config = _config(recipe, settings, changes)
     if data is None and config.data.path is None:
@@ -95,7 +95,7 @@ def train(
     with results_only():
         from ganvas import api
 
-        run = api.train(config, data=data, out=out, stop_after=seconds, quiet=quiet)
+        run = api.train(config, data=data, out=out, stop_after=seconds, quiet=quiet, started=ctx.obj)
     return _conclude(run)
 
 
@@ -123,12 +123,6 @@ def _config(recipe: str | None, settings: tuple[str, ...], changes: dict[str, An
 
 
 def _conclude(run: Run) -> int:
-    """Say where the run is and what to do next."""
-    grids = run.folder.grids()
-    lines = [("state", f"{run.state}, {run.images:,} pictures shown"), ("run", str(run.folder.path))]
-    if grids:
-        lines.append(("last grid", str(grids[-1][1])))
-    click.echo("\n".join(f"{name:<10} {value}" for name, value in lines))
-    if run.message:
-        click.echo(run.message)
+    """Say how it ended, where the run is and what to do next."""
+    click.echo(run.message)
     return 1 if run.state == "failed" else 0
