@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from ganvas.config.model import DcganDiscriminator, DcganGenerator
 from ganvas.errors import UsageError
-from ganvas.nn.conv import dcgan_init, spectral
+from ganvas.nn.conv import Conv2d, ConvTranspose2d, FromLatent, ToLogit, dcgan_init, spectral
 from ganvas.nn.embed import onehot, onehot_channels
 from ganvas.nn.norm import MinibatchStd, PixelNorm
 from ganvas.types import Images, Labels, Latents, PerImage
@@ -37,10 +37,10 @@ class Generator(nn.Module):
         entering = latent_size + (classes if config.labels == "onehot" else 0)
         if config.labels == "embedding":
             self.embedding = nn.Embedding(classes, latent_size)
-        layers: list[nn.Module] = [nn.ConvTranspose2d(entering, maps[0], 4, 1, 0, bias=config.norm is None), *self._norm(maps[0])]
+        layers: list[nn.Module] = [FromLatent(entering, maps[0], 4, 1, 0, bias=config.norm is None), *self._norm(maps[0])]
         for wide, narrow in zip(maps, maps[1:], strict=False):
-            layers += [nn.ConvTranspose2d(wide, narrow, 4, 2, 1, bias=config.norm is None), *self._norm(narrow)]
-        layers += [nn.ConvTranspose2d(maps[-1], CHANNELS, 4, 2, 1, bias=config.norm is None), nn.Tanh()]
+            layers += [ConvTranspose2d(wide, narrow, 4, 2, 1, bias=config.norm is None), *self._norm(narrow)]
+        layers += [ConvTranspose2d(maps[-1], CHANNELS, 4, 2, 1, bias=config.norm is None), nn.Tanh()]
         self.layers = nn.Sequential(*layers)
         dcgan_init(self)
 
@@ -66,14 +66,14 @@ class Discriminator(nn.Module):
         maps = widths(resolution, config.width, config.max_width)
         entering = CHANNELS + (classes if config.labels == "onehot" else 0)
         bias, normed = config.norm is None, config.spectral_norm
-        layers: list[nn.Module] = [spectral(nn.Conv2d(entering, maps[0], 4, 2, 1, bias=bias), normed), *self._activation()]
+        layers: list[nn.Module] = [spectral(Conv2d(entering, maps[0], 4, 2, 1, bias=bias), normed), *self._activation()]
         for narrow, wide in zip(maps, maps[1:], strict=False):
             norm = [nn.BatchNorm2d(wide)] if config.norm == "batch" else []
-            layers += [spectral(nn.Conv2d(narrow, wide, 4, 2, 1, bias=bias), normed), *norm, *self._activation()]
+            layers += [spectral(Conv2d(narrow, wide, 4, 2, 1, bias=bias), normed), *norm, *self._activation()]
         if config.minibatch_std:
             layers.append(MinibatchStd())
         self.layers = nn.Sequential(*layers)
-        self.head = spectral(nn.Conv2d(maps[-1] + config.minibatch_std, 1, 4, 1, 0, bias=bias), normed)
+        self.head = spectral(ToLogit(maps[-1] + config.minibatch_std, 1, 4, 1, 0, bias=bias), normed)
         if config.labels == "projection":
             self.projection = spectral(nn.Embedding(classes, maps[-1]), normed)
         dcgan_init(self)

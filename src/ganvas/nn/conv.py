@@ -1,9 +1,192 @@
-"""Convolutions and the weights that GANs start from."""
+"""Convolutions of stride 2 that are fast on a processor, and the weights that GANs start from.
+
+In bf16 on a processor with AMX, oneDNN's convolutions of small maps (up to 8x8 at the narrow side) reach a tenth of
+the machine's rate, above all in the gradient of the weights. There the same sums run as one matrix product on patches
+laid side by side (`benchmarks/README.md` has the figures). Everywhere else, and wherever gradients of gradients are
+needed, these layers are PyTorch's own.
+"""
 
 from __future__ import annotations
 
-from torch import nn
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
+from torch.nn import functional as F
 from torch.nn.utils import parametrizations
+
+_PATCH_AREA = 64
+"""Patches are used where the narrow side of a layer has at most so many pixels."""
+_WIDE = 256
+"""At an area of 64, folding patches back pays from so many feature maps on the wide side."""
+
+
+def _use_patches(x: Tensor, layer: nn.Conv2d | nn.ConvTranspose2d, narrow_area: int) -> bool:
+    return (
+        x.device.type == "cpu"
+        and torch.is_autocast_enabled("cpu")
+        and torch.get_autocast_dtype("cpu") == torch.bfloat16
+        and layer.kernel_size == (4, 4)
+        and layer.stride == (2, 2)
+        and layer.padding == (1, 1)
+        and layer.bias is None
+        and narrow_area <= _PATCH_AREA
+        and x.shape[2] % 2 + x.shape[3] % 2 == 0
+    )
+
+
+def unfold(x: Tensor) -> Tensor:
+    """4x4 patches of stride 2 and padding 1, (B, C, H, W) to (B * H/2 * W/2, 16 C), ordered row, column, channel."""
+    padded = F.pad(x.permute(0, 2, 3, 1), (0, 0, 1, 1, 1, 1))
+    b, height, width, c = padded.shape
+    rows, columns = (height - 2) // 2, (width - 2) // 2
+    s = padded.stride()
+    # Four neighbours in a row of a channels_last picture are one run of 4 C numbers.
+    patches = padded.as_strided((b, rows, columns, 4, 4 * c), (s[0], 2 * s[1], 2 * s[2], s[1], 1))
+    return patches.reshape(b * rows * columns, 16 * c)
+
+
+def fold(patches: Tensor, shape: tuple[int, int, int, int]) -> Tensor:
+    """The sum of overlapping patches: the transpose of `unfold`, to (B, C, H, W) in channels_last memory."""
+    b, c, height, width = shape
+    h, w = height // 2, width // 2
+    d = patches.view(b, h, w, 4, 4, c)
+    # A row of the result gets two rows of patches: an even row 2m the second row of patch m and the last of m - 1.
+    r = patches.new_empty(b, h, 2, w, 4, c)
+    torch.add(d[:, 1:, :, 1], d[:, :-1, :, 3], out=r[:, 1:, 0])
+    r[:, 0, 0] = d[:, 0, :, 1]
+    torch.add(d[:, :-1, :, 2], d[:, 1:, :, 0], out=r[:, :-1, 1])
+    r[:, -1, 1] = d[:, -1, :, 2]
+    r = r.view(b, height, w, 4, c)
+    out = patches.new_empty(b, height, w, 2, c)
+    torch.add(r[:, :, 1:, 1], r[:, :, :-1, 3], out=out[:, :, 1:, 0])
+    out[:, :, 0, 0] = r[:, :, 0, 1]
+    torch.add(r[:, :, :-1, 2], r[:, :, 1:, 0], out=out[:, :, :-1, 1])
+    out[:, :, -1, 1] = r[:, :, -1, 2]
+    return out.view(b, height, width, c).permute(0, 3, 1, 2)
+
+
+def _flat(x: Tensor) -> Tensor:
+    """(B, C, H, W) in channels_last memory to (B * H * W, C) without a copy."""
+    return x.permute(0, 2, 3, 1).reshape(-1, x.shape[1])
+
+
+def _picture(rows: Tensor, b: int, height: int, width: int) -> Tensor:
+    return rows.view(b, height, width, -1).permute(0, 3, 1, 2)
+
+
+def _matrix(weight: Tensor) -> Tensor:
+    """(A, B, 4, 4) to (A, 16 B), a view where the weight is in channels_last memory."""
+    return weight.permute(0, 2, 3, 1).reshape(weight.shape[0], -1)
+
+
+def _weight_gradient(matrix: Tensor, like: Tensor) -> Tensor:
+    a, b, height, width = like.shape
+    return matrix.view(a, height, width, b).permute(0, 3, 1, 2)
+
+
+class _Convolution(torch.autograd.Function):
+    """A 4x4 convolution of stride 2 and padding 1 as a product of patches, in the dtype of its inputs."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor) -> Tensor:
+        b, _, height, width = x.shape
+        patches = unfold(x)
+        ctx.save_for_backward(patches if ctx.needs_input_grad[1] else None, weight)
+        ctx.shape = x.shape
+        return _picture(F.linear(patches, _matrix(weight)), b, height // 2, width // 2)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, Tensor | None]:
+        gradient = gradients[0].contiguous(memory_format=torch.channels_last)
+        patches, weight = ctx.saved_tensors
+        rows, c = _flat(gradient), ctx.shape[1]
+        dx = dw = None
+        if ctx.needs_input_grad[0]:
+            if gradient.shape[2] * gradient.shape[3] < _PATCH_AREA or c >= _WIDE:
+                dx = fold(rows @ _matrix(weight), tuple(ctx.shape))
+            else:
+                dx = F.conv_transpose2d(gradient, weight, stride=2, padding=1)
+        if ctx.needs_input_grad[1]:
+            dw = _weight_gradient(rows.t() @ patches, weight)
+        return dx, dw
+
+
+class _TransposedConvolution(torch.autograd.Function):
+    """A 4x4 transposed convolution of stride 2 and padding 1 as a product whose patches are folded."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor) -> Tensor:
+        b, _, height, width = x.shape
+        ctx.save_for_backward(x, weight)
+        if height * width < _PATCH_AREA or weight.shape[1] >= _WIDE:
+            return fold(_flat(x) @ _matrix(weight), (b, weight.shape[1], 2 * height, 2 * width))
+        return F.conv_transpose2d(x, weight, stride=2, padding=1)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, Tensor | None]:
+        gradient = gradients[0].contiguous(memory_format=torch.channels_last)
+        x, weight = ctx.saved_tensors
+        patches = unfold(gradient)
+        dx = dw = None
+        if ctx.needs_input_grad[0]:
+            dx = _picture(F.linear(patches, _matrix(weight)), x.shape[0], x.shape[2], x.shape[3])
+        if ctx.needs_input_grad[1]:
+            dw = _weight_gradient(_flat(x).t() @ patches, weight)
+        return dx, dw
+
+
+def _bf16(x: Tensor) -> Tensor:
+    return x.to(torch.bfloat16)
+
+
+class Conv2d(nn.Conv2d):
+    """`torch.nn.Conv2d`, with small maps as matrix products where that is faster."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        """(B, C, H, W) to (B, C', H', W')."""
+        if not _use_patches(input, self, input.shape[2] * input.shape[3] // 4):
+            return super().forward(input)
+        x, weight = _bf16(input).contiguous(memory_format=torch.channels_last), _bf16(self.weight)
+        with torch.autocast("cpu", enabled=False):
+            return _Convolution.apply(x, weight)
+
+
+class ConvTranspose2d(nn.ConvTranspose2d):
+    """`torch.nn.ConvTranspose2d`, with small maps as matrix products where that is faster."""
+
+    def forward(self, input: Tensor, output_size: list[int] | None = None) -> Tensor:
+        """(B, C, H, W) to (B, C', H', W')."""
+        if output_size is not None or not _use_patches(input, self, input.shape[2] * input.shape[3]):
+            return super().forward(input, output_size)
+        x, weight = _bf16(input).contiguous(memory_format=torch.channels_last), _bf16(self.weight)
+        with torch.autocast("cpu", enabled=False):
+            return _TransposedConvolution.apply(x, weight)
+
+
+class FromLatent(nn.ConvTranspose2d):
+    """The first layer of a generator: a transposed convolution of one pixel, which is a matrix product."""
+
+    def forward(self, input: Tensor, output_size: list[int] | None = None) -> Tensor:
+        """(B, C, 1, 1) to (B, C', k, k), in channels_last memory."""
+        if output_size is not None or self.bias is not None:
+            return super().forward(input, output_size)
+        height, width = self.kernel_size[0], self.kernel_size[1]
+        return _picture(input.flatten(1) @ _matrix(self.weight), input.shape[0], height, width)
+
+
+class ToLogit(nn.Conv2d):
+    """The last layer of a discriminator: a convolution as large as its input, which is a matrix product."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        """(B, C, k, k) to (B, C', 1, 1)."""
+        if input.shape[2:] != self.weight.shape[2:] or input.dtype == torch.float64:
+            return super().forward(input)
+        rows = input.permute(0, 2, 3, 1).flatten(1)
+        return F.linear(rows, _matrix(self.weight), self.bias)[:, :, None, None]
 
 
 def dcgan_init(module: nn.Module) -> None:
@@ -13,7 +196,8 @@ def dcgan_init(module: nn.Module) -> None:
     """
     for layer in module.modules():
         if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
-            nn.init.normal_(layer.weight, 0.0, 0.02)
+            weight = layer.parametrizations.weight.original if hasattr(layer, "parametrizations") else layer.weight
+            nn.init.normal_(weight, 0.0, 0.02)
             if layer.bias is not None:
                 nn.init.zeros_(layer.bias)
         elif isinstance(layer, nn.BatchNorm2d) and layer.affine:
