@@ -1,0 +1,343 @@
+"""Where pictures come from: a folder, a zip, a tar, or the built-in emoji, all seen as names and bytes.
+
+Nothing is ever extracted to disk. A source lists its files once, sorts out what is no picture, and then gives the
+bytes of any picture; the same pictures as a folder, a zip and a tar make the same data set.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import io
+import os
+import re
+import stat
+import zipfile
+from abc import ABC, abstractmethod
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from ganvas.data.decode import MAX_FILE_BYTES, Rejected
+from ganvas.errors import DataError
+from ganvas.progress import Progress
+from ganvas.units import format_bytes
+
+BOMB_RATIO = 250
+"""A file that unpacks to more than this many times its packed size is a bomb, once it is over `BOMB_FLOOR` bytes."""
+BOMB_FLOOR = 64 * 2**20
+
+PICTURES = frozenset({".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".dib", ".gif", ".tif", ".tiff", ".avif"})
+# fmt: off
+_UNREADABLE = frozenset({
+    ".heic", ".heif", ".jp2", ".j2k", ".jxl", ".svg", ".psd", ".xcf", ".raw", ".cr2", ".cr3", ".nef", ".arw", ".dng", ".eps",
+    ".tga", ".exr", ".hdr",
+})
+_NO_PICTURES = frozenset({
+    ".txt", ".csv", ".tsv", ".json", ".jsonl", ".xml", ".yaml", ".yml", ".md", ".rst", ".html", ".htm", ".pdf", ".log", ".ini",
+    ".cfg", ".toml", ".py", ".ipynb", ".sh", ".bat", ".mat", ".npy", ".npz", ".pkl", ".pt", ".pth", ".h5", ".hdf5", ".lmdb",
+    ".mdb", ".db", ".sqlite", ".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".7z", ".rar", ".mp3", ".mp4", ".mov", ".avi",
+    ".mkv", ".webm", ".wav", ".doc", ".docx", ".xls", ".xlsx", ".url", ".lnk",
+})
+# fmt: on
+_JUNK_NAMES = frozenset({"thumbs.db", "desktop.ini", "__macosx"})
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """A picture file: its name below the source, `a/b.jpg`, its size in bytes, and where the source finds it."""
+
+    name: str
+    size: int
+    where: Any
+
+
+def junk(name: str) -> bool:
+    """Whether a name is of the kind that systems leave behind: hidden, `__MACOSX`, `Thumbs.db`."""
+    return any(part.startswith(".") or part.lower() in _JUNK_NAMES for part in name.split("/"))
+
+
+def looks_like_picture(head: bytes) -> bool:
+    """Whether a file's first 16 bytes are those of a picture, for files whose suffix says nothing."""
+    return (
+        head.startswith((b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF87a", b"GIF89a", b"II*\0", b"MM\0*"))
+        or (head.startswith(b"RIFF") and head[8:12] == b"WEBP")
+        or (head.startswith(b"BM") and head[6:10] == b"\0\0\0\0")
+        or head[4:12] == b"ftypavif"
+    )
+
+
+class Source(ABC):
+    """Pictures to prepare.
+
+    Attributes:
+        kind: "folder", "zip", "tar" or "builtin".
+        items: the pictures, sorted by name, after a single wrapping folder has been taken off the names.
+        rejected: (name, reason) of pictures that can't be used, as far as the listing shows it.
+        ignored: how many other files there are.
+        sequential: the bytes can only be had in order, by `stream`; otherwise `open` gives any, from any thread.
+        attribution: whom to credit, where the licence asks for it.
+    """
+
+    kind: str
+    sequential = False
+    attribution: str | None = None
+
+    def __init__(self, given: str):
+        self.given = given
+        self.items: list[Item] = []
+        self.rejected: list[tuple[str, str]] = []
+        self.ignored = 0
+
+    @abstractmethod
+    def fingerprint(self) -> str:
+        """What tells this source from any other, and from itself after a change, without reading pictures."""
+
+    @abstractmethod
+    def open(self, item: Item) -> BinaryIO:
+        """The bytes of a picture, seekable. Raises Rejected or OSError where they can't be had."""
+
+    def stream(self, items: Collection[Item]) -> Iterator[tuple[Item, bytes]]:
+        """The bytes of `items` in the order in which a sequential source has them. One that fails yields no bytes."""
+        raise NotImplementedError
+
+    def group(self, item: Item) -> str:
+        """What a picture is a variant of: pictures of one group are held out of training together."""
+        return item.name
+
+    def close(self) -> None:
+        """Let go of open files, where there are any."""
+        return
+
+    def __enter__(self) -> Source:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _add(self, name: str, size: int, where: Any) -> None:
+        """Sort a file in: picture, rejected, or none of our business."""
+        name = name.replace("\\", "/")
+        suffix = os.path.splitext(name)[1].lower()
+        if junk(_safe_parts(name)):
+            self.ignored += 1
+        elif suffix in _UNREADABLE:
+            self.rejected.append((name, f"format {suffix} can't be read"))
+        elif suffix in _NO_PICTURES:
+            self.ignored += 1
+        elif self.kind in ("zip", "tar") and _unsafe(name):
+            self.rejected.append((name, "unsafe name: it leads out of the archive"))
+        elif suffix not in PICTURES and not self._sniff(where):
+            self.ignored += 1
+        elif size > MAX_FILE_BYTES:
+            self.rejected.append((name, f"larger than {format_bytes(MAX_FILE_BYTES)}"))
+        else:
+            self.items.append(Item(_normal(name), size, where))
+
+    def _sniff(self, where: Any) -> bool:
+        """Whether the file at `where`, whose suffix says nothing, starts like a picture."""
+        try:
+            with self.open(Item("", 0, where)) as file:
+                return looks_like_picture(file.read(16))
+        except (Rejected, OSError):
+            return False
+
+    def _settle(self) -> None:
+        """Unwrap, sort, and keep the last of files of one name, as unpacking would."""
+        names = {item.name: item for item in self.items}
+        prefix = _wrapping(names)
+        self.items = [replace(names[name], name=name[len(prefix) :]) for name in sorted(names)]
+        self.rejected = sorted((name.removeprefix(prefix), reason) for name, reason in self.rejected)
+
+
+def _safe_parts(name: str) -> str:
+    """The name without the dots that mean a folder, so that `../a.jpg` counts as unsafe and not as hidden."""
+    return "/".join(part for part in name.split("/") if part not in (".", ".."))
+
+
+def _normal(name: str) -> str:
+    return "/".join(part for part in name.split("/") if part not in ("", "."))
+
+
+def _unsafe(name: str) -> bool:
+    return name.startswith("/") or re.match(r"[A-Za-z]:/", name) is not None or ".." in name.split("/")
+
+
+SPLIT_FOLDERS = {
+    **dict.fromkeys(("train", "training"), "train"),
+    **dict.fromkeys(("val", "valid", "validation"), "val"),
+    **dict.fromkeys(("test", "testing"), "test"),
+}
+"""Top-level folders that are splits, in lower case, and what they are called in a data set."""
+
+
+def _wrapping(names: Iterable[str]) -> str:
+    """The folders that hold everything, one inside the other, with a slash; a split's folder is none of them."""
+    parts: list[str] = []
+    for level in zip(*(name.split("/")[:-1] for name in names), strict=False):
+        if len(set(level)) > 1 or level[0].lower() in SPLIT_FOLDERS:
+            break
+        parts.append(level[0])
+    return "".join(f"{part}/" for part in parts)
+
+
+class FolderSource(Source):
+    """Pictures below a folder; links are followed, once."""
+
+    kind = "folder"
+
+    def __init__(self, given: str, path: Path, quiet: bool = False):
+        super().__init__(given)
+        self.path = path
+        self._listing = hashlib.sha256(str(path).encode("utf-8", "surrogateescape"))
+        seen: set[tuple[int, int]] = set()
+        with Progress(f"listing {path.name}", None, "files", quiet) as progress:
+            self._walk(path, "", seen, progress)
+        self._settle()
+
+    def _walk(self, folder: Path, prefix: str, seen: set[tuple[int, int]], progress: Progress) -> None:
+        try:
+            here = os.stat(folder)
+            entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
+        except OSError as error:
+            if not prefix:
+                raise DataError(f"{folder} can't be read ({error.strerror}); check its permissions") from error
+            self.rejected.append((prefix, f"folder can't be read: {error.strerror}"))
+            return
+        if (here.st_dev, here.st_ino) in seen and here.st_ino:
+            return
+        seen.add((here.st_dev, here.st_ino))
+        for entry in entries:
+            name = prefix + entry.name
+            try:
+                info = entry.stat()
+            except OSError as error:
+                if os.path.splitext(name)[1].lower() in PICTURES and not junk(name):
+                    self.rejected.append((name, f"can't be read: {error.strerror}"))
+                continue
+            if stat.S_ISDIR(info.st_mode):
+                if not junk(entry.name):
+                    self._walk(Path(entry.path), f"{name}/", seen, progress)
+                continue
+            progress.update()
+            if not stat.S_ISREG(info.st_mode):
+                self.ignored += 1
+                continue
+            self._listing.update(f"{name}\0{info.st_size}\0{info.st_mtime_ns}\n".encode("utf-8", "surrogateescape"))
+            self._add(name, info.st_size, entry.path)
+
+    def fingerprint(self) -> str:
+        """Of the names, sizes and times of all files."""
+        return self._listing.hexdigest()
+
+    def open(self, item: Item) -> BinaryIO:
+        """The file itself."""
+        return open(item.where, "rb")
+
+
+class ZipSource(Source):
+    """Pictures in a zip file."""
+
+    kind = "zip"
+
+    def __init__(self, given: str, path: Path):
+        super().__init__(given)
+        self.path = path
+        try:
+            self._zip = zipfile.ZipFile(path)
+        except (zipfile.BadZipFile, NotImplementedError, ValueError, EOFError) as error:
+            raise DataError(f"{path} is damaged ({error}): expected a whole zip file; copy or download it again") from error
+        locked = 0
+        for info in self._zip.infolist():
+            if info.is_dir():
+                continue
+            if stat.S_ISLNK(info.external_attr >> 16):
+                self.ignored += 1
+            elif info.flag_bits & 1:
+                locked += 1
+                self.rejected.append((_normal(info.filename), "encrypted"))
+            elif info.file_size > max(BOMB_FLOOR, BOMB_RATIO * info.compress_size):
+                self.rejected.append(
+                    (_normal(info.filename), f"unpacks to {format_bytes(info.file_size)}, over {BOMB_RATIO} times its size in the archive")
+                )
+            else:
+                self._add(info.filename, info.file_size, info)
+        if locked and not self.items:
+            self.close()
+            raise DataError(f"{path} is encrypted: expected a zip file that opens without a password; unpack it and give the folder")
+        self._settle()
+
+    def fingerprint(self) -> str:
+        """Of its path, size and time."""
+        return file_fingerprint(self.path)
+
+    def open(self, item: Item) -> BinaryIO:
+        """The unpacked bytes; what is read never exceeds the size that the listing gave."""
+        try:
+            with self._zip.open(item.where) as member:
+                return io.BytesIO(member.read(MAX_FILE_BYTES + 1))
+        except OSError:
+            raise
+        except Exception as error:  # zipfile and its decompressors raise a dozen kinds on damaged members
+            raise Rejected(f"damaged in the archive: {error}") from error
+
+    def close(self) -> None:
+        """Close the archive."""
+        self._zip.close()
+
+
+def file_fingerprint(path: Path) -> str:
+    """What tells a file from others and from itself after a change: path, size, time of change."""
+    info = path.stat()
+    return hashlib.sha256(f"{path}\0{info.st_size}\0{info.st_mtime_ns}".encode("utf-8", "surrogateescape")).hexdigest()
+
+
+def open_source(source: str | Path, quiet: bool = False) -> Source:
+    """The source that `source` names: a folder, a zip, a tar (also .gz, .bz2, .xz), or `builtin:emoji`.
+
+    Raises:
+        DataError: there is none, or it is damaged.
+        UsageError: an unknown built-in.
+    """
+    from ganvas.data.emoji import open_builtin
+    from ganvas.data.tar import TarSource, is_tar
+
+    given = str(source)
+    if given.startswith("builtin:"):
+        return open_builtin(given)
+    if re.match(r"[a-z]+://", given):
+        raise DataError(f"{given} is an address: expected a folder or an archive on this machine; download it first")
+    path = Path(given).expanduser()
+    with contextlib.suppress(OSError, RuntimeError):
+        path = path.resolve()
+    if not path.exists():
+        raise DataError(
+            f"{given} does not exist: expected a folder of pictures, a zip or tar archive of them, or builtin:emoji; check the path"
+        )
+    if path.is_dir():
+        return FolderSource(given, path, quiet)
+    if not path.is_file():
+        raise DataError(f"{given} is neither a folder nor a file: expected a folder of pictures or an archive of them")
+    try:
+        if is_tar(path):
+            return TarSource(given, path, quiet)
+        if zipfile.is_zipfile(path):
+            return ZipSource(given, path)
+        with path.open("rb") as file:
+            head = file.read(16)
+    except OSError as error:
+        raise DataError(f"{given} can't be read ({error.strerror or error}); check its permissions") from error
+    raise DataError(_no_archive(given, head))
+
+
+def _no_archive(given: str, head: bytes) -> str:
+    if not head:
+        return f"{given} is an empty file: expected a folder of pictures or an archive of them; copy or download it again"
+    if looks_like_picture(head):
+        return f"{given} is a single picture: expected a folder of pictures, or a zip or tar archive of them; give its folder"
+    if head.startswith((b"7z\xbc\xaf", b"Rar!")):
+        return f"{given} is an archive that can't be read here: expected a zip or tar; unpack it and give the folder"
+    if head.startswith(b"PK"):
+        return f"{given} is a damaged zip file: its end is missing; copy or download it again"
+    return f"{given} is no archive: expected a folder of pictures, or a zip or tar (also .tar.gz, .tar.bz2, .tar.xz) of them"

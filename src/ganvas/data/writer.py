@@ -1,0 +1,158 @@
+"""Writing a packed data set: pixels as they come, in any order, then what must be known about them."""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import hashlib
+import io
+import json
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, cast
+
+import numpy as np
+
+from ganvas.artifact import sha256, write_bytes
+
+_HEADER_BYTES = 128
+_BLOCK_BYTES = 8 * 2**20
+
+
+def npy_header(count: int, resolution: int) -> bytes:
+    """The header of a .npy file (format 1.0) of uint8 (count, R, R, 3), always of 128 bytes.
+
+    numpy's own has varied in length between versions; a fixed one can be rewritten in place when the count is known.
+    """
+    words = f"{{'descr': '|u1', 'fortran_order': False, 'shape': ({count}, {resolution}, {resolution}, 3), }}".encode()
+    return b"\x93NUMPY\x01\x00" + (_HEADER_BYTES - 10).to_bytes(2, "little") + words.ljust(_HEADER_BYTES - 11) + b"\n"
+
+
+class PixelFile:
+    """A .npy file of uint8 (n, R, R, 3) under construction.
+
+    It is written to, not mapped: on a full disk a write fails with an error, while a store to a map kills the process.
+    """
+
+    def __init__(self, path: Path, count: int, resolution: int):
+        self._row = resolution * resolution * 3
+        self._resolution = resolution
+        self._file = path.open("wb+", buffering=0)
+        self._put(0, npy_header(count, resolution))
+
+    def __enter__(self) -> PixelFile:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._file.close()
+
+    def write(self, rows: Sequence[int], pixels: np.ndarray) -> None:
+        """Put uint8 (k, R, R, 3) into the k `rows`, which are in rising order."""
+        data = memoryview(cast(Any, np.ascontiguousarray(pixels).reshape(-1)))
+        start = 0
+        for end in range(1, len(rows) + 1):
+            if end == len(rows) or rows[end] != rows[end - 1] + 1:
+                self._put(_HEADER_BYTES + rows[start] * self._row, data[start * self._row : end * self._row])
+                start = end
+
+    def finish(self, kept: np.ndarray) -> None:
+        """Close the gaps that bool (n,) `kept` says there are, and set the final count."""
+        count = int(kept.sum())
+        place = _HEADER_BYTES
+        if count < len(kept):
+            edges = np.flatnonzero(np.diff(kept.astype(np.int8), prepend=0, append=0))
+            for first, last in edges.reshape(-1, 2).tolist():
+                place = self._move(_HEADER_BYTES + first * self._row, (last - first) * self._row, place)
+        self._put(0, npy_header(count, self._resolution))
+        self._file.truncate(_HEADER_BYTES + count * self._row)
+
+    def _move(self, start: int, length: int, place: int) -> int:
+        """Copy bytes towards the front; the end of the copy."""
+        while length > 0 and start != place:
+            self._file.seek(start)
+            data = self._file.read(min(length, _BLOCK_BYTES))
+            self._put(place, data)
+            start, place, length = start + len(data), place + len(data), length - len(data)
+        return place + length
+
+    def _put(self, place: int, data: bytes | memoryview) -> None:
+        self._file.seek(place)
+        rest = memoryview(data)
+        while rest:
+            rest = rest[self._file.write(rest) :]
+
+
+def pixel_digest(pixels: np.ndarray) -> bytes:
+    """SHA-256 of a picture's pixels, uint8 (R, R, 3): equal for exact duplicates."""
+    return hashlib.sha256(cast(Any, np.ascontiguousarray(pixels))).digest()
+
+
+def content_checksum(resolution: int, classes: Sequence[str], splits: dict[str, tuple[list[bytes], np.ndarray | None]]) -> str:
+    """What a data set is, whatever its names and sources: of its resolution, classes and, in order, pixels and labels."""
+    total = hashlib.sha256(json.dumps(["ganvas-dataset", 1, resolution, list(classes), list(splits)]).encode())
+    for digests, labels in splits.values():
+        total.update(len(digests).to_bytes(8, "little"))
+        for digest in digests:
+            total.update(digest)
+        total.update(b"unlabelled" if labels is None else labels.astype("<i8").tobytes())
+    return total.hexdigest()
+
+
+def write_split(folder: Path, split: str, names: Sequence[str], labels: np.ndarray | None) -> None:
+    """The files beside a split's pixels: names and, where there are any, labels (int64)."""
+    (folder / f"{split}.names.json").write_bytes(json.dumps(list(names), separators=(",", ":")).encode())
+    if labels is not None:
+        np.save(folder / f"{split}.labels.npy", labels.astype(np.int64), allow_pickle=False)
+
+
+def write_csv(path: Path, header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """A table for people, in UTF-8; bytes of names that are no text are written as escapes."""
+    text = io.StringIO(newline="")
+    table = csv.writer(text, lineterminator="\n")
+    table.writerow(header)
+    table.writerows(rows)
+    write_bytes(path, text.getvalue().encode("utf-8", "backslashreplace"))
+
+
+def file_table(folder: Path) -> dict[str, dict[str, int | str]]:
+    """Size and SHA-256 of every file in a folder, by name."""
+    return {path.name: {"bytes": path.stat().st_size, "sha256": sha256(path)} for path in sorted(folder.iterdir())}
+
+
+def duplicates(splits: dict[str, tuple[Sequence[str], list[bytes]]]) -> list[tuple[str, str, str, str]]:
+    """(split, name, split, name) of every picture whose pixels equal an earlier one's, and of the first such."""
+    first: dict[bytes, tuple[str, str]] = {}
+    found = []
+    for split, (names, digests) in splits.items():
+        for name, digest in zip(names, digests, strict=True):
+            earlier = first.setdefault(digest, (split, name))
+            if earlier != (split, name):
+                found.append((split, name, *earlier))
+    return found
+
+
+@contextlib.contextmanager
+def writing_lock(path: Path, message: str) -> Iterator[None]:
+    """Hold the lock on writing `path`, whose folder must exist.
+
+    Raises:
+        UserError: another process holds it; with `message`.
+    """
+    import filelock
+
+    from ganvas.errors import UserError
+
+    lock_path = path.with_name(f".{path.name}.lock")
+    lock = filelock.FileLock(lock_path)
+    try:
+        lock.acquire(timeout=0)
+    except filelock.Timeout:
+        raise UserError(message) from None
+    try:
+        yield
+    finally:
+        with contextlib.suppress(OSError):  # while still held: one who waits for this file notices that it is gone
+            os.unlink(lock_path)
+        lock.release()
