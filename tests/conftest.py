@@ -1,0 +1,56 @@
+"""What all tests share: a cache of their own, the local pictures, the command line in this process."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A command line that ended."""
+
+    status: int
+    out: str
+    err: str
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Keep the user's cache out of the tests, and theirs out of the user's; pytest-xdist's workers share one."""
+    base = tmp_path_factory.getbasetemp()
+    cache = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "ganvas-cache"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("GANVAS_CACHE", str(cache))
+        patch.delenv("GANVAS_DEBUG", raising=False)
+        patch.delenv("GANVAS_INCEPTION_WEIGHTS", raising=False)
+        yield
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The folder of local pictures; a test that asks for it is skipped where there is none."""
+    given = os.environ.get("GANVAS_SHARED_DATA")
+    folder = Path(given) if given else Path(__file__).resolve().parents[2] / "shared" / "data"
+    if not folder.is_dir():
+        pytest.skip(f"needs the local pictures: there is no {folder} (GANVAS_SHARED_DATA names another place)")
+    return folder
+
+
+@pytest.fixture
+def ganvas(capsys: pytest.CaptureFixture[str]) -> Callable[..., Finished]:
+    """Run a command line in this process: `ganvas("train", "dcgan64", ...)`."""
+    from ganvas.cli.main import run
+
+    def call(*arguments: Any) -> Finished:
+        capsys.readouterr()
+        status = run([str(argument) for argument in arguments])
+        captured = capsys.readouterr()
+        return Finished(status, captured.out, captured.err)
+
+    return call
