@@ -1,0 +1,101 @@
+"""What every feature network is: pictures in, one row of numbers for each out, whatever the batch."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ganvas.artifact import sha256
+from ganvas.errors import UsageError
+from ganvas.types import Pixels
+
+
+class FeatureNetwork(ABC):
+    """A frozen network that describes pictures.
+
+    Pictures run in chunks of exactly `chunk`, the last one padded, so that a picture's features do not depend on the
+    batch it came in.
+    """
+
+    name: str
+    """What scores are labelled with, such as `efficientnet-lite0`."""
+    dim: int
+    """Numbers for each picture."""
+    layer: str
+    """Which layer they are, in words."""
+    input_size: int
+    """Side of the square that the network sees, in pixels."""
+    resizer: str
+    """How pictures get to that size, in words."""
+    precision: str
+    """`fp32` or `bf16`: the numbers that the network computes in."""
+    checksum: str
+    """SHA-256 of the weights file."""
+    chunk: int
+    """Pictures that run at once."""
+    has_inception_logits: bool = False
+    """Whether `features_and_logits` gives the logits that the Inception Score is defined on."""
+
+    def __init__(self, device: str | torch.device = "cpu"):
+        self.device = torch.device(device)
+
+    @property
+    def identity(self) -> str:
+        """All that decides the features of a picture, as one line: scores compare only where it is the same."""
+        return f"{self.name}, {self.layer}, weights {self.checksum}, {self.resizer}, {self.precision}"
+
+    def features(self, pixels: Pixels | np.ndarray) -> Tensor:
+        """uint8 (B, H, W, 3), RGB, to float32 (B, dim) on the CPU."""
+        return self._run(pixels, logits=False)[0]
+
+    def features_and_logits(self, pixels: Pixels | np.ndarray) -> tuple[Tensor, Tensor]:
+        """uint8 (B, H, W, 3), RGB, to float32 (B, dim) and float32 (B, classes), on the CPU."""
+        features, logits = self._run(pixels, logits=True)
+        if logits is None:
+            raise UsageError(f"{self.name} classifies nothing")
+        return features, logits
+
+    def _run(self, pixels: Pixels | np.ndarray, logits: bool) -> tuple[Tensor, Tensor | None]:
+        given = torch.from_numpy(np.ascontiguousarray(pixels)) if isinstance(pixels, np.ndarray) else pixels
+        if given.dtype != torch.uint8 or given.ndim != 4 or given.shape[-1] != 3:
+            raise UsageError(f"features are of uint8 pictures (B, H, W, 3), not of {given.dtype} {tuple(given.shape)}")
+        rows, scores = [torch.empty(0, self.dim)], []
+        with torch.inference_mode():
+            for part in given.split(self.chunk):
+                n = len(part)
+                if n < self.chunk:
+                    part = torch.cat([part, part[:1].expand(self.chunk - n, *part.shape[1:])])
+                out, classes = self._chunk(part.to(self.device), logits)
+                rows.append(out[:n].float().cpu())
+                if classes is not None:
+                    scores.append(classes[:n].float().cpu())
+        # A clone leaves inference mode, so that callers may do with the rows what they like.
+        return torch.cat(rows).clone(), torch.cat(scores).clone() if scores else None
+
+    @abstractmethod
+    def _chunk(self, pixels: Tensor, logits: bool) -> tuple[Tensor, Tensor | None]:
+        """uint8 (chunk, H, W, 3) on the device to (chunk, dim), and (chunk, classes) where asked for."""
+
+
+def read_weights(path: Path, expected: str, what: str, mend: str) -> dict[str, Tensor]:
+    """The tensors of a weights file whose SHA-256 begins with `expected`. Nothing but tensors is ever unpickled.
+
+    Raises:
+        UsageError: the file is missing, is another one or is damaged; `mend` says where to get it.
+    """
+    if not path.is_file():
+        raise UsageError(f"the weights of {what} are not at {path}: {mend}")
+    found = sha256(path)
+    if not found.startswith(expected):
+        raise UsageError(f"{path} is not the weights file of {what}: its SHA-256 begins with {found[:8]}, expected {expected[:8]}; {mend}")
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:
+        raise UsageError(f"{path} can't be read as weights ({type(error).__name__}): {mend}") from error
+    if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
+        raise UsageError(f"{path} holds no table of tensors: {mend}")
+    return state

@@ -1,0 +1,1 @@
+"""Scores: features, then mergeable float64 moments, then a number that never travels without what it depends on."""

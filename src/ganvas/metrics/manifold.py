@@ -1,0 +1,81 @@
+"""Precision and recall by nearest neighbours (Kynkaanniemi et al. 2019)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from ganvas.errors import UsageError
+from ganvas.progress import Progress
+
+NEIGHBOURS = 3
+_ROWS, _COLUMNS = 1024, 8192
+# Below this share of the two squared norms, a squared distance in float32 is rounding: the two are the same picture.
+_SAME = 1e-6
+
+
+@dataclass(frozen=True)
+class PrecisionRecall:
+    """Shares between 0 and 1."""
+
+    precision: float
+    recall: float
+
+
+def precision_recall(real: Tensor, fake: Tensor, k: int = NEIGHBOURS, *, quiet: bool = True) -> PrecisionRecall:
+    """Of features (n, d) and (m, d): the share of fakes inside the real manifold, and of real ones inside the fakes'.
+
+    A manifold is the union of balls around its pictures, each reaching to its k-th neighbour among them (Kynkaanniemi
+    et al. 2019, eq. 1 and 2). Exact, block by block: no matrix of all pairs. The shares depend on n and m: compare
+    only scores of the same numbers.
+
+    Raises:
+        UsageError: a side has k pictures or fewer.
+    """
+    for side, what in ((real, "real"), (fake, "generated")):
+        if len(side) <= k:
+            raise UsageError(f"precision and recall with {k} neighbours need more than {k} {what} pictures, not {len(side)}")
+    # Distances do not change when the origin moves, but float32 keeps more of their digits around the mean.
+    centre = real.double().mean(0)
+    real, fake = (real.double() - centre).float(), (fake.double() - centre).float()
+    with Progress("neighbours", 2 * (len(real) + len(fake)), quiet=quiet) as progress:
+        precision = _inside(fake, real, _radii(real, k, progress), progress)
+        recall = _inside(real, fake, _radii(fake, k, progress), progress)
+    return PrecisionRecall(precision, recall)
+
+
+def _radii(x: Tensor, k: int, progress: Progress) -> Tensor:
+    """(n,): each row's squared distance to its k-th neighbour."""
+    radii = []
+    for rows in x.split(_ROWS):
+        nearest = torch.empty(len(rows), 0)
+        for columns in x.split(_COLUMNS):
+            # The row itself is among them, at distance zero: hence k + 1.
+            nearest = torch.cat([nearest, _smallest(_squared_distances(rows, columns), k + 1)], 1)
+        radii.append(_smallest(nearest, k + 1).amax(1))
+        progress.update(len(rows))
+    return torch.cat(radii)
+
+
+def _smallest(distances: Tensor, k: int) -> Tensor:
+    return distances.topk(min(k, distances.shape[1]), largest=False, sorted=False).values
+
+
+def _inside(x: Tensor, balls: Tensor, radii: Tensor, progress: Progress) -> float:
+    """The share of rows of x that lie in at least one ball."""
+    count = 0
+    for rows in x.split(_ROWS):
+        found = torch.zeros(len(rows), dtype=torch.bool)
+        for centres, reach in zip(balls.split(_COLUMNS), radii.split(_COLUMNS), strict=True):
+            found |= (_squared_distances(rows, centres) <= reach).any(1)
+        count += int(found.sum())
+        progress.update(len(rows))
+    return count / len(x)
+
+
+def _squared_distances(a: Tensor, b: Tensor) -> Tensor:
+    norms = a.square().sum(1)[:, None] + b.square().sum(1)
+    distances = torch.addmm(norms, a, b.T, alpha=-2)
+    return distances.masked_fill_(distances <= _SAME * norms, 0.0)
