@@ -54,3 +54,14 @@ def ganvas(capsys: pytest.CaptureFixture[str]) -> Callable[..., Finished]:
         return Finished(status, captured.out, captured.err)
 
     return call
+
+
+@pytest.fixture(scope="session")
+def packed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """96 disks of two classes at 16 pixels, 16 of them held out."""
+    from ganvas.data.prepare import prepare
+    from small import disks
+
+    folder = tmp_path_factory.mktemp("disks")
+    prepare(disks(folder / "pictures"), folder / "packed", resolution=16, holdout=1 / 6, quiet=True)
+    return folder / "packed"

@@ -6,7 +6,7 @@ Each loss is a pair: for D, given logits on real and on fake pictures; for G, gi
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from torch.nn import functional as F
 
@@ -14,6 +14,7 @@ from ganvas.config.objective import BceLoss, HingeLoss, Loss
 from ganvas.types import PerImage
 
 
+@runtime_checkable
 class Adversarial(Protocol):
     """The two sides of a game."""
 

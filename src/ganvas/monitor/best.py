@@ -14,7 +14,7 @@ from ganvas.config.run import EvaluationConfig
 from ganvas.features.backbone import FeatureNetwork
 from ganvas.metrics.evaluate import Reference, quick_kid
 from ganvas.sampling.render import render
-from ganvas.train.hooks import Moment, Verdict
+from ganvas.training.hooks import Moment, Verdict
 
 EVALUATIONS = 10
 """Evaluations in a run whose config does not say how often."""

@@ -59,12 +59,24 @@ def fold(patches: Tensor, shape: tuple[int, int, int, int]) -> Tensor:
     torch.add(d[:, :-1, :, 2], d[:, 1:, :, 0], out=r[:, :-1, 1])
     r[:, -1, 1] = d[:, -1, :, 2]
     r = r.view(b, height, w, 4, c)
-    out = patches.new_empty(b, height, w, 2, c)
+    folded = _empty(patches, b, c, height, width)
+    out = folded.permute(0, 2, 3, 1).view(b, height, w, 2, c)
     torch.add(r[:, :, 1:, 1], r[:, :, :-1, 3], out=out[:, :, 1:, 0])
     out[:, :, 0, 0] = r[:, :, 0, 1]
     torch.add(r[:, :, :-1, 2], r[:, :, 1:, 0], out=out[:, :, :-1, 1])
     out[:, :, -1, 1] = r[:, :, -1, 2]
-    return out.view(b, height, width, c).permute(0, 3, 1, 2)
+    return folded
+
+
+def _empty(like: Tensor, b: int, c: int, height: int, width: int) -> Tensor:
+    return torch.empty((b, c, height, width), dtype=like.dtype, device=like.device, memory_format=torch.channels_last)
+
+
+def _product(a: Tensor, b: Tensor, batch: int, height: int, width: int) -> Tensor:
+    """a @ b as a picture (batch, C, height, width): a tensor of its own, since autograd forbids changing views in place."""
+    out = _empty(a, batch, b.shape[1], height, width)
+    torch.mm(a, b, out=_flat(out))
+    return out
 
 
 def _flat(x: Tensor) -> Tensor:
@@ -95,7 +107,7 @@ class _Convolution(torch.autograd.Function):
         patches = unfold(x)
         ctx.save_for_backward(patches if ctx.needs_input_grad[1] else None, weight)
         ctx.shape = x.shape
-        return _picture(F.linear(patches, _matrix(weight)), b, height // 2, width // 2)
+        return _product(patches, _matrix(weight).t(), b, height // 2, width // 2)
 
     @staticmethod
     @once_differentiable
@@ -133,7 +145,7 @@ class _TransposedConvolution(torch.autograd.Function):
         patches = unfold(gradient)
         dx = dw = None
         if ctx.needs_input_grad[0]:
-            dx = _picture(F.linear(patches, _matrix(weight)), x.shape[0], x.shape[2], x.shape[3])
+            dx = _product(patches, _matrix(weight).t(), x.shape[0], x.shape[2], x.shape[3])
         if ctx.needs_input_grad[1]:
             dw = _weight_gradient(_flat(x).t() @ patches, weight)
         return dx, dw

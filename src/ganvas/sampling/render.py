@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -16,6 +16,7 @@ from ganvas.types import Images, Labels, Latents, to_pixels
 CHUNK = 64
 
 
+@runtime_checkable
 class Sampler(Protocol):
     """Makes pictures of latents."""
 

@@ -13,7 +13,7 @@ from ganvas.metrics.evaluate import Evaluation
 from ganvas.metrics.evaluate import evaluate as score
 from ganvas.metrics.evaluate import reference
 from ganvas.metrics.report import write_report
-from ganvas.train.device import choose_precision
+from ganvas.training.device import choose_precision
 from ganvas.verbs.model import load
 
 if TYPE_CHECKING:

@@ -18,8 +18,8 @@ from ganvas.families.base import Family
 from ganvas.runs import RunFolder
 from ganvas.sampling.grid import grid, png
 from ganvas.sampling.render import CHUNK, Sampler, render
-from ganvas.train.checkpoint import Checkpoint
-from ganvas.train.device import choose_device, set_up
+from ganvas.training.checkpoint import Checkpoint
+from ganvas.training.device import choose_device, set_up
 from ganvas.types import to_pixels
 
 if TYPE_CHECKING:

@@ -27,9 +27,9 @@ from ganvas.features.backbone import load_features
 from ganvas.metrics.evaluate import reference
 from ganvas.monitor.best import BestCheckpoint
 from ganvas.runs import RunFolder
-from ganvas.train.checkpoint import Checkpoint
-from ganvas.train.device import choose_device, choose_precision, set_up
-from ganvas.train.loop import Outcome, Trainer, class_weights
+from ganvas.training.checkpoint import Checkpoint
+from ganvas.training.device import choose_device, choose_precision, set_up
+from ganvas.training.loop import Outcome, Trainer, class_weights
 from ganvas.units import format_duration, parse_duration
 
 REFERENCE_PICTURES = 5_000

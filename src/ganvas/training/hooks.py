@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from ganvas.families.base import Sampler
 from ganvas.runs import RunFolder
@@ -37,6 +37,7 @@ class Moment:
     """Tell the user."""
 
 
+@runtime_checkable
 class Hook(Protocol):
     """Called when due; its state is kept in checkpoints."""
 

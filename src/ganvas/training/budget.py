@@ -25,8 +25,10 @@ class Plan:
         self.budget, self.batch, self._file = budget, batch, file
         self.decisions: list[tuple[int, int]] = [] if total is None else [(0, total)]
         self._reviewed = 0
+        self._complete = False
         if budget is not None and file is not None and (kept := read_json(file)):
             self.decisions = [(int(at), int(planned)) for at, planned in kept["decisions"]]
+            self._complete = bool(kept.get("complete"))
 
     def total(self, images: int) -> int | None:
         """The total as it was decided at or before `images`; None before the first decision."""
@@ -34,14 +36,23 @@ class Plan:
         return made[-1] if made else None
 
     def replaying(self, images: int) -> bool:
-        """Whether a decision that was kept lies ahead."""
-        return any(at > images for at, _ in self.decisions)
+        """Whether a decision that was kept lies ahead, or the whole plan was made by a run that reached its end."""
+        return self._complete or any(at > images for at, _ in self.decisions)
 
     def decide(self, images: int, total: int) -> None:
         """Keep a decision."""
         self.decisions.append((images, max(images, total)))
-        if self._file is not None:
-            artifact.write_json(self._file, {"budget_seconds": self.budget, "decisions": self.decisions})
+        self._write()
+
+    def complete(self) -> None:
+        """Keep that the run reached its end: replayed, the plan is followed to the same end, however long it takes."""
+        self._complete = True
+        self._write()
+
+    def _write(self) -> None:
+        if self._file is not None and self.budget is not None:
+            plan = {"budget_seconds": self.budget, "decisions": self.decisions, "complete": self._complete}
+            artifact.write_json(self._file, plan)
 
     def review(self, images: int, spent: float, trained: float, rate: float | None, reserve: float, final: float) -> bool:
         """Decide anew if it is time; whether it was.

@@ -26,13 +26,13 @@ from ganvas.progress import Progress
 from ganvas.runs import RunFolder, State, Status, truncate_lines
 from ganvas.sampling.grid import grid, write_png
 from ganvas.sampling.render import CHUNK, Sampler, class_labels, render
-from ganvas.train import checkpoint
-from ganvas.train.budget import Plan
-from ganvas.train.ema import Ema, restimate_batch_norms
-from ganvas.train.hooks import Hook, Moment, Verdict
-from ganvas.train.log import Means, MetricsLog
-from ganvas.train.schedule import factor
-from ganvas.train.stream import Stream
+from ganvas.training import checkpoint
+from ganvas.training.budget import Plan
+from ganvas.training.ema import Ema, restimate_batch_norms
+from ganvas.training.hooks import Hook, Moment, Verdict
+from ganvas.training.log import Means, MetricsLog
+from ganvas.training.schedule import factor
+from ganvas.training.stream import Stream
 from ganvas.units import format_duration, parse_duration
 
 HEARTBEAT = 5.0
@@ -190,6 +190,7 @@ class Trainer:
             self._heartbeat()
         finished = self._ended()
         if finished:
+            self.plan.complete()
             self._grid()
             self._call_hooks(progress, last=True)
         self._flush_log()
