@@ -73,9 +73,14 @@ def test_a_failure_leaves_the_old_folder_and_nothing_else(tmp_path: Path, failur
     target = tmp_path / "f"
     with artifact.new_folder(target) as folder:
         (folder / "old").write_text("")
-    with pytest.raises(type(failure)), artifact.new_folder(target) as folder:
-        (folder / "new").write_text("")
-        raise failure
+
+    def fail() -> None:
+        with artifact.new_folder(target) as folder:
+            (folder / "new").write_text("")
+            raise failure
+
+    with pytest.raises(type(failure)):
+        fail()
     assert names(target) == ["old"]
     assert names(tmp_path) == ["f"]
 
