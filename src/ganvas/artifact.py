@@ -27,6 +27,11 @@ def disk_errors(path: Path) -> Iterator[None]:
                 f"the disk is full: {path} could not be written, and nothing half-written was kept; "
                 "free some space or choose another folder"
             ) from error
+        if error.errno == errno.EFBIG:
+            raise UserError(
+                f"{path} may not grow so large (a limit of the disk's format, or of this session): nothing half-written was kept; "
+                "choose another folder or raise the limit"
+            ) from error
         if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
             raise UserError(f"{path} can't be written ({error.strerror}); choose another folder or mend its permissions") from error
         raise

@@ -6,7 +6,8 @@ import threading
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import cache
-from typing import BinaryIO
+from io import BufferedIOBase
+from typing import Any, cast
 
 import numpy as np
 from PIL import ExifTags, Image, UnidentifiedImageError
@@ -69,11 +70,14 @@ def one_at_a_time(size: int) -> ExitStack:
     return stack
 
 
-def decode(file: BinaryIO, target: Target) -> tuple[np.ndarray, bool]:
+def decode(file: BufferedIOBase, target: Target) -> tuple[np.ndarray, bool]:
     """Read a picture from a seekable binary file.
 
     Transparency is laid on the background before resizing, so that edges get no dark fringes; greyscale of 16 bits is
     scaled to 8; a rotation in the EXIF data is applied; colour profiles are not. Of animations the first frame counts.
+
+    Pillow's warnings (on damaged metadata, on large pictures) are the caller's to silence: only one who starts the
+    threads can.
 
     Returns:
         pixels: uint8 (R, R, 3), RGB, and whether the picture had to be enlarged.
@@ -96,10 +100,10 @@ def decode(file: BinaryIO, target: Target) -> tuple[np.ndarray, bool]:
         return np.asarray(image if image.mode == "RGB" else image.convert("RGB")), enlarged
 
 
-def _open(file: BinaryIO, target: Target, held: ExitStack) -> tuple[Image.Image, int, int]:
+def _open(file: BufferedIOBase, target: Target, held: ExitStack) -> tuple[Image.Image, int, int]:
     """The decoded picture (a JPEG perhaps at a fraction of its size) and the size it has in the file."""
     try:
-        image = Image.open(file, formats=formats())
+        image = Image.open(cast(Any, file), formats=formats())
         width, height = image.size
         _check_size(width, height)
         if width * height > _LARGE_PIXELS:
@@ -107,7 +111,7 @@ def _open(file: BinaryIO, target: Target, held: ExitStack) -> tuple[Image.Image,
         if image.format == "PNG":
             image.verify()  # Pillow checks the sums of the pixel chunks only here
             file.seek(0)
-            image = Image.open(file, formats=("PNG",))
+            image = Image.open(cast(Any, file), formats=("PNG",))
         elif image.format in ("JPEG", "MPO"):
             side = _DRAFT_GAP * target.resolution
             image.draft(None, (side, side))

@@ -6,8 +6,8 @@ import hashlib
 import re
 from collections.abc import Sequence
 from importlib import metadata, resources
+from io import BufferedIOBase
 from pathlib import Path
-from typing import BinaryIO
 
 from ganvas.data.decode import Target, decode
 from ganvas.data.source import Item, Source
@@ -127,6 +127,6 @@ class EmojiSource(Source):
             self._group = _groups([item.where for item in self.items])
         return self._group[_base(_plain(item.where.stem))]
 
-    def open(self, item: Item) -> BinaryIO:
+    def open(self, item: Item) -> BufferedIOBase:
         """The file itself."""
         return open(item.where, "rb")

@@ -16,8 +16,9 @@ import zipfile
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, replace
+from io import BufferedIOBase
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 from ganvas.data.decode import MAX_FILE_BYTES, Rejected
 from ganvas.errors import DataError
@@ -95,7 +96,7 @@ class Source(ABC):
         """What tells this source from any other, and from itself after a change, without reading pictures."""
 
     @abstractmethod
-    def open(self, item: Item) -> BinaryIO:
+    def open(self, item: Item) -> BufferedIOBase:
         """The bytes of a picture, seekable. Raises Rejected or OSError where they can't be had."""
 
     def stream(self, items: Collection[Item]) -> Iterator[tuple[Item, bytes]]:
@@ -231,7 +232,7 @@ class FolderSource(Source):
         """Of the names, sizes and times of all files."""
         return self._listing.hexdigest()
 
-    def open(self, item: Item) -> BinaryIO:
+    def open(self, item: Item) -> BufferedIOBase:
         """The file itself."""
         return open(item.where, "rb")
 
@@ -272,7 +273,7 @@ class ZipSource(Source):
         """Of its path, size and time."""
         return file_fingerprint(self.path)
 
-    def open(self, item: Item) -> BinaryIO:
+    def open(self, item: Item) -> BufferedIOBase:
         """The unpacked bytes; what is read never exceeds the size that the listing gave."""
         try:
             with self._zip.open(item.where) as member:

@@ -11,8 +11,9 @@ import tarfile
 import threading
 import zlib
 from collections.abc import Collection, Iterator
+from io import BufferedIOBase
 from pathlib import Path
-from typing import Any, BinaryIO, cast
+from typing import Any, cast
 
 from ganvas.data.decode import MAX_FILE_BYTES, Rejected
 from ganvas.data.source import BOMB_FLOOR, BOMB_RATIO, Item, Source, file_fingerprint, looks_like_picture
@@ -102,7 +103,6 @@ class TarSource(Source):
         packed = path.stat().st_size
         self._limit = max(BOMB_FLOOR, BOMB_RATIO * packed) if self.sequential else sys.maxsize
         self._current: tuple[tarfile.TarFile, tarfile.TarInfo] | None = None
-        self._file = None if self.sequential else path.open("rb")
         with Progress(f"listing {path.name}", None, "files", quiet) as progress:
             for number, tar, member in self._members():
                 progress.update()
@@ -112,6 +112,7 @@ class TarSource(Source):
                 self._current = tar, member
                 self._add(member.name, member.size, number if self.sequential else (member.offset_data, member.size))
         self._current = None
+        self._file = None if self.sequential else path.open("rb")
         self._settle()
 
     def _members(self) -> Iterator[tuple[int, tarfile.TarFile, tarfile.TarInfo]]:
@@ -137,15 +138,15 @@ class TarSource(Source):
 
     def _check_end(self, tar: tarfile.TarFile) -> None:
         """An archive that was cut off at a member's edge ends without a block of zeros."""
-        file = cast(BinaryIO, tar.fileobj)
+        file = cast(Any, tar.fileobj)
         file.seek(tar.offset)
         if any(file.read(tarfile.BLOCKSIZE)):
             raise tarfile.ReadError("something that is no tar header follows")
 
     def _sniff(self, where: Any) -> bool:
-        if not self.sequential or self._current is None:
-            return super()._sniff(where)
-        tar, member = self._current  # later its bytes can't be had without starting over
+        if self._current is None:
+            return False
+        tar, member = self._current  # where the listing is; of a compressed tar its bytes can't be had later without starting over
         file = tar.extractfile(member)
         return file is not None and looks_like_picture(file.read(16))
 
@@ -153,7 +154,7 @@ class TarSource(Source):
         """Of its path, size and time."""
         return file_fingerprint(self.path)
 
-    def open(self, item: Item) -> BinaryIO:
+    def open(self, item: Item) -> BufferedIOBase:
         """The bytes at their place in a plain tar."""
         if self._file is None:
             raise NotImplementedError("a compressed tar is read by stream()")

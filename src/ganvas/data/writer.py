@@ -40,7 +40,11 @@ class PixelFile:
         self._row = resolution * resolution * 3
         self._resolution = resolution
         self._file = path.open("wb+", buffering=0)
-        self._put(0, npy_header(count, resolution))
+        try:
+            self._put(0, npy_header(count, resolution))
+        except OSError:
+            self._file.close()
+            raise
 
     def __enter__(self) -> PixelFile:
         return self
