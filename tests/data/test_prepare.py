@@ -353,6 +353,16 @@ def test_two_at_once_into_one_folder(tmp_path, source):
         prepare(source, tmp_path / "out", quiet=True)
 
 
+@pytest.mark.parametrize("call", ["prepare", "resolve"])
+def test_a_place_that_can_not_be_made_is_told_and_not_waited_for(tmp_path, source, monkeypatch, call):
+    (tmp_path / "file").write_bytes(b"x")
+    monkeypatch.setenv("GANVAS_CACHE", str(tmp_path / "file" / "cache"))
+    out = tmp_path / "file" / "deep" / "out"
+    run = {"prepare": lambda: prepare(source, out, quiet=True), "resolve": lambda: resolve(source, resolution=16, quiet=True)}[call]
+    with pytest.raises(UserError, match="can't be made"):
+        run()
+
+
 def test_memory_is_bounded_by_the_pool_not_the_source(pictures, tmp_path, monkeypatch):
     """Of 200 chunks no more than a few for each thread are alive at once."""
     from ganvas.data import pool

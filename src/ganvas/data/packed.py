@@ -18,9 +18,9 @@ import numpy as np
 from PIL import Image
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from ganvas.artifact import clear_leftovers, disk_errors, new_folder, sha256, write_json
+from ganvas.artifact import clear_leftovers, new_folder, sha256, write_json
 from ganvas.data.pool import thread_count
-from ganvas.data.writer import PixelFile, content_checksum, file_table, pixel_digest, write_split
+from ganvas.data.writer import PixelFile, content_checksum, file_table, pixel_digest, write_split, writing_lock
 from ganvas.errors import DataError
 from ganvas.progress import Progress
 
@@ -288,20 +288,16 @@ def _reduced(pixels: np.ndarray, resolution: int) -> tuple[np.ndarray, list[byte
 
 
 def _resized(dataset: PackedDataset, resolution: int, quiet: bool) -> PackedDataset:
-    import filelock
-
     path = cache_folder() / "packed" / f"{dataset.path.name}-{resolution}px-{dataset.checksum[:12]}"
-    with disk_errors(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with filelock.FileLock(path.with_name(f".{path.name}.lock")):
-            if is_packed(path):
-                with contextlib.suppress(DataError):
-                    return open_packed(path)
-            clear_leftovers(path)
-            total = sum(dataset.description.splits.values())
-            with new_folder(path) as folder, Progress(f"resizing to {resolution} px", total, quiet=quiet) as progress:
-                _write_resized(dataset, resolution, folder, progress)
-            return open_packed(path)
+    with writing_lock(path):
+        if is_packed(path):
+            with contextlib.suppress(DataError):
+                return open_packed(path)
+        clear_leftovers(path)
+        total = sum(dataset.description.splits.values())
+        with new_folder(path) as folder, Progress(f"resizing to {resolution} px", total, quiet=quiet) as progress:
+            _write_resized(dataset, resolution, folder, progress)
+        return open_packed(path)
 
 
 def _write_resized(dataset: PackedDataset, resolution: int, folder: Path, progress: Progress) -> None:

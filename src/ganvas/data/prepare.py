@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from ganvas.artifact import clear_leftovers, disk_errors, new_folder, recover, write_json
+from ganvas.artifact import clear_leftovers, new_folder, recover, write_json
 from ganvas.data.decode import RESIZER, Target
 from ganvas.data.layout import SPLITS, Placed, Plan, plan, shown
 from ganvas.data.packed import DESCRIPTION, Description, PackedDataset, SourceDescription, cache_folder, is_packed, open_packed
@@ -79,10 +79,8 @@ def prepare(
         known = _known(target, opened, arguments, force)
         if known is not None:
             return _prepared(known, target, 0.0, unchanged=True, rejected=_read_rejected(target))
-        with disk_errors(target):
-            target.parent.mkdir(parents=True, exist_ok=True)
-            with writing_lock(target, f"another process is preparing {out} just now: wait for it, or choose another folder"):
-                return _make(opened, target, arguments, quiet, threads or thread_count())
+        with writing_lock(target, f"another process is preparing {out} just now: wait for it, or choose another folder"):
+            return _make(opened, target, arguments, quiet, threads or thread_count())
 
 
 def resolve(data: str | Path, *, resolution: int, crop: str = "center", holdout: float | None = None, quiet: bool = False) -> PackedDataset:
@@ -94,8 +92,6 @@ def resolve(data: str | Path, *, resolution: int, crop: str = "center", holdout:
     Raises:
         UsageError, DataError, UserError: as `prepare`, `open_packed` and `PackedDataset.resized`.
     """
-    import filelock
-
     if not str(data).startswith("builtin:") and is_packed(data):
         return open_packed(data).resized(resolution, quiet=quiet)
     arguments = _arguments(resolution, crop, None, None, holdout, (255, 255, 255))
@@ -106,17 +102,15 @@ def resolve(data: str | Path, *, resolution: int, crop: str = "center", holdout:
             or "pictures"
         )
         target = cache_folder() / "packed" / f"{word}-{resolution}px-{key[:12]}"
-        with disk_errors(target):
-            target.parent.mkdir(parents=True, exist_ok=True)
-            with filelock.FileLock(target.with_name(f".{target.name}.lock")):  # of two runs that start together one waits
-                if is_packed(target):
-                    with contextlib.suppress(DataError):
-                        dataset = open_packed(target)
-                        _say(f"using the copy of {data} prepared in {target}", quiet)
-                        return dataset
-                _say(f"preparing {data} once, into {target}", quiet)
-                made = _make(source, target, arguments, quiet, thread_count())
-                _say(made.summary(), quiet)
+        with writing_lock(target):  # of two runs that start together one waits
+            if is_packed(target):
+                with contextlib.suppress(DataError):
+                    dataset = open_packed(target)
+                    _say(f"using the copy of {data} prepared in {target}", quiet)
+                    return dataset
+            _say(f"preparing {data} once, into {target}", quiet)
+            made = _make(source, target, arguments, quiet, thread_count())
+            _say(made.summary(), quiet)
         return open_packed(target)
 
 

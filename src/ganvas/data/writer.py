@@ -8,6 +8,7 @@ import hashlib
 import io
 import json
 import os
+import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -15,7 +16,8 @@ from typing import Any, cast
 
 import numpy as np
 
-from ganvas.artifact import sha256, write_bytes
+from ganvas.artifact import disk_errors, sha256, write_bytes
+from ganvas.errors import UserError
 
 _HEADER_BYTES = 128
 _BLOCK_BYTES = 8 * 2**20
@@ -138,25 +140,40 @@ def duplicates(splits: dict[str, tuple[Sequence[str], list[bytes]]]) -> list[tup
 
 
 @contextlib.contextmanager
-def writing_lock(path: Path, message: str) -> Iterator[None]:
-    """Hold the lock on writing `path`, whose folder must exist.
+def writing_lock(path: Path, busy: str | None = None) -> Iterator[None]:
+    """Hold the lock on making `path`, in whose folder the lock's file is; the folder is made.
+
+    Args:
+        path: the folder to be made.
+        busy: the message where another process holds the lock; None: wait for it, and keep the lock's file.
 
     Raises:
-        UserError: another process holds it; with `message`.
+        UserError: the folder can't be written to, or another process holds the lock.
     """
     import filelock
 
-    from ganvas.errors import UserError
-
+    _check_writable(path)
     lock_path = path.with_name(f".{path.name}.lock")
     lock = filelock.FileLock(lock_path)
     try:
-        lock.acquire(timeout=0)
+        lock.acquire(timeout=-1 if busy is None else 0)
     except filelock.Timeout:
-        raise UserError(message) from None
+        raise UserError(busy) from None
     try:
         yield
     finally:
-        with contextlib.suppress(OSError):  # while still held: one who waits for this file notices that it is gone
-            os.unlink(lock_path)
+        if busy is not None:
+            with contextlib.suppress(OSError):  # while still held: one who has opened this file notices that it is gone
+                os.unlink(lock_path)
         lock.release()
+
+
+def _check_writable(path: Path) -> None:
+    """Make the folder of `path` and a file in it, because filelock takes most failures for a lock that is held."""
+    with disk_errors(path):
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=path.parent):
+                pass
+        except (FileNotFoundError, FileExistsError, NotADirectoryError) as error:
+            raise UserError(f"{path} can't be made (in {path.parent}: {error.strerror}); choose another folder") from error
