@@ -194,7 +194,7 @@ class Lite0Features(FeatureNetwork):
         network.load_state_dict(fold(read_weights(path, WEIGHTS_SHA256, cls.name, mend)))
         return cls(network, WEIGHTS_SHA256, device)
 
-    def prepare(self, pixels: Pixels) -> Images:
+    def prepare(self, pixels: Pixels) -> Tensor:
         """uint8 (B, H, W, 3) to what the network sees: float (B, 3, 128, 128), in [-1, 1] but for overshoot at edges."""
         planes = pixels.permute(0, 3, 1, 2).float().contiguous()
         return resize(planes, self.input_size).div_(127.5).sub_(1).contiguous(memory_format=torch.channels_last)

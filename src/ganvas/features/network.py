@@ -65,7 +65,7 @@ class FeatureNetwork(ABC):
             raise UsageError(f"features are of uint8 pictures (B, H, W, 3), not of {given.dtype} {tuple(given.shape)}")
         rows, scores = [torch.empty(0, self.dim)], []
         with torch.inference_mode():
-            for part in given.split(self.chunk):
+            for part in given.split(self.chunk) if len(given) else ():
                 n = len(part)
                 if n < self.chunk:
                     part = torch.cat([part, part[:1].expand(self.chunk - n, *part.shape[1:])])

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import safetensors
@@ -33,6 +33,7 @@ FORMAT = "ganvas-reference-1"
 _BLOCK = 512
 
 
+@runtime_checkable
 class RealPictures(Protocol):
     """What a reference is made of; `ganvas.data.packed.Split` is such."""
 
