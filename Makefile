@@ -6,7 +6,7 @@ BUDGET ?= 10m
 # Where PyTorch comes from; empty: PyPI. On Linux that is the CUDA build, several GB. The CPU build is
 # `make demo TORCH_INDEX=https://download.pytorch.org/whl/cpu`.
 TORCH_INDEX ?=
-PYTEST_FLAGS ?= -n auto --maxprocesses 4
+PYTEST_FLAGS ?= -n auto --maxprocesses 4 --dist loadfile
 
 ifeq ($(OS),Windows_NT)
 BIN := $(VENV)/Scripts
