@@ -15,7 +15,7 @@ from ganvas.types import Batch
 class Denoiser:
     """Predicts a picture from a noisy one (Karras et al. 2022, eq. 2, at one noise level)."""
 
-    averaged = ("denoiser",)
+    averaged: tuple[str, ...] = ("denoiser",)
     classes = 0
 
     def __init__(self, resolution: int, seed: int = 0):

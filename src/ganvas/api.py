@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from os import PathLike
+from os import PathLike, fspath
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -81,7 +81,9 @@ class TrainPlan:
 
     def summary(self) -> str:
         """For people."""
-        length = f"{self.total_images:,} pictures ({self.total_images / self.pictures:,.1f} passes)" if self.total_images else self.config.train.budget
+        length = self.config.train.budget
+        if self.total_images:
+            length = f"{self.total_images:,} pictures ({self.total_images / self.pictures:,.1f} passes)"
         networks = ", ".join(f"{name} {count:,} parameters" for name, count in self.parameters.items())
         classes = f", {len(self.classes)} classes" if self.classes else ""
         return "\n".join(
@@ -104,7 +106,7 @@ def prepare(source: AnyPath, out: AnyPath, **options: Any) -> Prepared:
     """
     from ganvas.data.prepare import prepare as run_prepare
 
-    return run_prepare(source, out, **options)
+    return run_prepare(fspath(source), fspath(out), **options)
 
 
 def _config(config: RunConfig | AnyPath, data: AnyPath | None) -> RunConfig:
@@ -201,7 +203,9 @@ def plan(config: RunConfig | AnyPath, *, data: AnyPath | None = None, quiet: boo
     )
 
 
-def load(run: AnyPath, *, checkpoint: CheckpointName | None = None, ema: bool = True, device: str = "auto", family: Family | None = None) -> Model:
+def load(
+    run: AnyPath, *, checkpoint: CheckpointName | None = None, ema: bool = True, device: str = "auto", family: Family | None = None
+) -> Model:
     """A run's model, with `.generator` and `.sample(...)`.
 
     Args:

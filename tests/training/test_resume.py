@@ -16,10 +16,10 @@ import torch
 from safetensors.torch import load_file
 
 import ganvas
+from denoiser import Denoiser
 from ganvas.errors import RunError, UsageError
 from ganvas.runs import RunFolder
 from small import config
-from denoiser import Denoiser
 
 
 def tensors(run: Path) -> dict[str, torch.Tensor]:
@@ -100,6 +100,7 @@ def start_process(packed: Path, out: Path, *more: str) -> subprocess.Popen[str]:
         [sys.executable, "-m", "ganvas", "train", str(file), "--out", str(out), "--threads", "1", *more],
         stderr=subprocess.PIPE,
         stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
         text=True,
         env={**os.environ, "OMP_NUM_THREADS": "1"},
     )
@@ -114,11 +115,13 @@ def wait_for(condition: object, seconds: float = 60) -> None:
 
 def test_killed_and_resumed_equals_uninterrupted(packed: Path, tmp_path: Path) -> None:
     whole = start_process(packed, tmp_path / "whole")
-    assert whole.wait(120) == 0
+    whole.communicate(timeout=120)
+    assert whole.returncode == 0
     killed = start_process(packed, tmp_path / "killed")
     wait_for(lambda: len(RunFolder(tmp_path / "killed").metrics()) > 3 and (tmp_path / "killed/checkpoints/last").exists())
     killed.kill()
-    assert killed.wait(30) == -signal.SIGKILL
+    killed.communicate(timeout=30)
+    assert killed.returncode == -signal.SIGKILL
     status = RunFolder(tmp_path / "killed").status()
     assert status is not None
     assert status.state == "stopped"
@@ -139,9 +142,9 @@ def test_signals_save_and_say_how_to_go_on(packed: Path, tmp_path: Path, number:
     process = start_process(packed, tmp_path / "run")
     wait_for(lambda: RunFolder(tmp_path / "run").metrics())
     process.send_signal(number)
-    out, err = process.communicate(timeout=60)
-    assert process.returncode == 0, err
-    assert f"ganvas train --resume {tmp_path / 'run'}" in out + err
+    out, _ = process.communicate(timeout=60)
+    assert process.returncode == 0, out
+    assert f"ganvas train --resume {tmp_path / 'run'}" in out
     status = RunFolder(tmp_path / "run").status()
     assert status is not None
     assert status.state == "stopped"
@@ -150,7 +153,7 @@ def test_signals_save_and_say_how_to_go_on(packed: Path, tmp_path: Path, number:
 
 
 def test_a_budgets_plan_is_replayed(packed: Path, tmp_path: Path) -> None:
-    planned = config(data=packed, train__budget="4s", checkpoint__every=100, schedule={"kind": "linear"}, log__every=1000, samples__every=100000)
+    planned = config(data=packed, train__budget="4s", schedule={"kind": "linear"}, log__every=1000, samples__every=100000)
     ganvas.train(planned, out=tmp_path / "whole", quiet=True)
     decisions = json.loads((tmp_path / "whole/plan.json").read_text())["decisions"]
     total = decisions[-1][1]
@@ -186,7 +189,8 @@ def test_a_stop_file_stops(packed: Path, tmp_path: Path) -> None:
     wait_for(lambda: RunFolder(tmp_path / "run").metrics())
     (tmp_path / "run/control").mkdir()
     (tmp_path / "run/control/stop").touch()
-    assert process.wait(60) == 0
+    process.communicate(timeout=60)
+    assert process.returncode == 0
     assert RunFolder(tmp_path / "run").status().reason == "control/stop"  # type: ignore[union-attr]
 
 
@@ -214,5 +218,5 @@ def test_other_data_are_refused(packed: Path, tmp_path: Path) -> None:
     ganvas.train(config(data=copy), out=tmp_path / "run", quiet=True)
     shutil.rmtree(copy)
     prepare(disks(tmp_path / "others", count=90), copy, resolution=16, holdout=0, quiet=True)
-    with pytest.raises(RunError, match="is not what .* was trained on"):
+    with pytest.raises(RunError, match=r"is not what .* was trained on"):
         ganvas.resume(tmp_path / "run", images=256, quiet=True)

@@ -15,13 +15,15 @@ Crop = Literal["none", "center", "box"]
 class DataConfig(Part):
     """The data set and how it is prepared when it is not packed yet."""
 
-    path: str | None = Field(None, description="packed data set, source of pictures, or builtin:emoji")
-    resolution: int = Field(64, ge=4, le=1024, description="side of the square pictures that the networks see, in pixels")
-    crop: Crop = Field("center", description="used when the run prepares the source itself")
-    holdout: float | None = Field(None, ge=0, lt=1, description="share kept out of training when the source has no val or test split; null: 5%, at most 1,000")
+    path: str | None = Field(default=None, description="packed data set, source of pictures, or builtin:emoji")
+    resolution: int = Field(default=64, ge=4, le=1024, description="side of the square pictures that the networks see, in pixels")
+    crop: Crop = Field(default="center", description="used when the run prepares the source itself")
+    holdout: float | None = Field(
+        default=None, ge=0, lt=1, description="share kept out of training when the source has no val or test split; null: 5%, at most 1,000"
+    )
 
 
 class AugmentConfig(Part):
     """Augmentation of real pictures, before the discriminator sees them."""
 
-    flip: bool = Field(False, description="mirror half of the pictures, left to right")
+    flip: bool = Field(default=False, description="mirror half of the pictures, left to right")

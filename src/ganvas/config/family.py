@@ -15,8 +15,8 @@ from ganvas.config.optim import AdamConfig
 class LatentConfig(Part):
     """What the generator starts from."""
 
-    size: int = Field(100, ge=1)
-    distribution: Literal["normal", "uniform"] = Field("normal", description="N(0, 1), or uniform in [0, 1]")
+    size: int = Field(default=100, ge=1)
+    distribution: Literal["normal", "uniform"] = Field(default="normal", description="N(0, 1), or uniform in [0, 1]")
 
 
 class GanConfig(Part):
@@ -31,9 +31,13 @@ class GanConfig(Part):
     critic_augment: DiffAugment | None = None
     optimizer_g: AdamConfig = AdamConfig()
     optimizer_d: AdamConfig = AdamConfig()
-    d_steps: int = Field(1, ge=1, description="discriminator steps for each generator step")
-    reuse_fakes: bool = Field(True, description="the generator's step judges the fakes of the last discriminator step again, rather than new ones")
-    fake_labels: Literal["data", "uniform"] = Field("data", description="classes of fakes: as frequent as in the data, or all alike")
+    d_steps: int = Field(default=1, ge=1, description="discriminator steps for each generator step")
+    reuse_fakes: bool = Field(
+        default=True, description="the generator's step judges the fakes of the last discriminator step again, rather than new ones"
+    )
+    fake_labels: Literal["data", "uniform"] = Field(
+        default="data", description="classes of fakes: as frequent as in the data, or all alike"
+    )
 
     @property
     def conditional(self) -> bool:
@@ -45,7 +49,9 @@ class GanConfig(Part):
         if (self.generator.labels is None) != (self.discriminator.labels is None):
             raise ValueError("generator.labels and discriminator.labels go together: set both, or neither")
         if self.penalty is not None and self.discriminator.norm == "batch":
-            raise ValueError("a gradient penalty needs a discriminator without batch norm, which mixes the pictures of a batch: set family.discriminator.norm=null")
+            raise ValueError(
+                "a gradient penalty needs a discriminator without batch norm, which mixes the pictures of a batch: set family.discriminator.norm=null"
+            )
         return self
 
 

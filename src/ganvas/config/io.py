@@ -81,7 +81,9 @@ def recipe_text(name: str) -> str:
     """
     names = recipe_names()
     if name not in names:
-        raise UsageError(f'there is no recipe "{name}"{nearest(name, names) or ""} (`ganvas recipes` lists them; a config of your own is named by its path)')
+        raise UsageError(
+            f'there is no recipe "{name}"{nearest(name, names) or ""} (`ganvas recipes` lists them; a config of your own is named by its path)'
+        )
     return resources.files("ganvas.recipes").joinpath(f"{name}.yaml").read_text(encoding="utf-8")
 
 
@@ -129,7 +131,9 @@ def assign(values: dict[str, Any], key: str, value: Any, where: str) -> None:
     for depth, part in enumerate(parts):
         if depth == 0 and part not in RunConfig.model_fields:
             known = known_keys(RunConfig, [])
-            raise UsageError(f'{where}: "{key}" is no key of a config{nearest(part, known) or "; expected one of " + ", ".join(sorted(known))}')
+            raise UsageError(
+                f'{where}: "{key}" is no key of a config{nearest(part, known) or "; expected one of " + ", ".join(sorted(known))}'
+            )
         if depth == len(parts) - 1:
             break
         below = place.get(part)

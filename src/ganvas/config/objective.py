@@ -13,8 +13,8 @@ class BceLoss(Part):
     """Binary cross-entropy on logits, G non-saturating (Goodfellow et al. 2014)."""
 
     kind: Literal["bce"] = "bce"
-    real_target: float = Field(1.0, ge=0, le=1, description="D's target for real pictures (0.9: one-sided label smoothing)")
-    fake_target: float = Field(0.0, ge=0, le=1, description="D's target for fakes")
+    real_target: float = Field(default=1.0, ge=0, le=1, description="D's target for real pictures (0.9: one-sided label smoothing)")
+    fake_target: float = Field(default=0.0, ge=0, le=1, description="D's target for fakes")
 
 
 class HingeLoss(Part):
@@ -30,8 +30,8 @@ class R1Penalty(Part):
     """Squared gradient of D at real pictures (Mescheder et al. 2018), at every `every`-th step."""
 
     kind: Literal["r1"] = "r1"
-    weight: float = Field(1.0, gt=0, description="gamma; the penalty is gamma/2 times the squared norm")
-    every: int = Field(16, ge=1, description="steps between two penalties; each is multiplied by this (lazy regularisation)")
+    weight: float = Field(default=1.0, gt=0, description="gamma; the penalty is gamma/2 times the squared norm")
+    every: int = Field(default=16, ge=1, description="steps between two penalties; each is multiplied by this (lazy regularisation)")
 
 
 class DiffAugment(Part):

@@ -16,13 +16,15 @@ from ganvas.units import parse_duration
 class TrainConfig(Part):
     """How long and on what. Exactly one of `images`, `epochs` and `budget` says how long."""
 
-    images: int | None = Field(None, ge=1, description="real pictures shown to the discriminator")
-    epochs: float | None = Field(None, gt=0, description="passes over the training pictures")
-    budget: str | None = Field(None, description="time from start to end, such as 30m; start-up and last checkpoint included")
-    batch: int = Field(64, ge=1)
-    device: str = Field("auto", description="auto, cpu, cuda, cuda:1 or mps")
-    precision: Literal["auto", "fp32", "bf16"] = Field("auto", description="auto: bf16 autocast where the processor has AMX or AVX512-BF16, or the GPU has bf16; else fp32")
-    threads: int | None = Field(None, ge=1, description="processor threads; null: one for each core")
+    images: int | None = Field(default=None, ge=1, description="real pictures shown to the discriminator")
+    epochs: float | None = Field(default=None, gt=0, description="passes over the training pictures")
+    budget: str | None = Field(default=None, description="time from start to end, such as 30m; start-up and last checkpoint included")
+    batch: int = Field(default=64, ge=1)
+    device: str = Field(default="auto", description="auto, cpu, cuda, cuda:1 or mps")
+    precision: Literal["auto", "fp32", "bf16"] = Field(
+        default="auto", description="auto: bf16 autocast where the processor has AMX or AVX512-BF16, or the GPU has bf16; else fp32"
+    )
+    threads: int | None = Field(default=None, ge=1, description="processor threads; null: one for each core")
 
     @field_validator("budget")
     @classmethod
@@ -45,39 +47,41 @@ class TrainConfig(Part):
 class LogConfig(Part):
     """Lines of `metrics.jsonl` and TensorBoard."""
 
-    every: int = Field(5_000, ge=1, description="pictures between two lines")
+    every: int = Field(default=5_000, ge=1, description="pictures between two lines")
     tensorboard: bool = True
 
 
 class SamplesConfig(Part):
     """Grids of fixed latents over the run."""
 
-    every: int = Field(20_000, ge=1, description="pictures between two grids")
-    rows: int = Field(8, ge=1)
-    columns: int = Field(8, ge=1)
+    every: int = Field(default=20_000, ge=1, description="pictures between two grids")
+    rows: int = Field(default=8, ge=1)
+    columns: int = Field(default=8, ge=1)
 
 
 class CheckpointConfig(Part):
     """What is kept to go on from."""
 
-    every: int = Field(50_000, ge=1, description="pictures between two checkpoints")
+    every: int = Field(default=50_000, ge=1, description="pictures between two checkpoints")
 
 
 class EvaluationConfig(Part):
     """Scores while training; the lowest KID makes `checkpoints/best`."""
 
-    every: int | None = Field(None, ge=1, description="pictures between two evaluations; null: as often as takes about 5% of the time")
-    samples: int = Field(2_000, ge=100)
+    every: int | None = Field(
+        default=None, ge=1, description="pictures between two evaluations; null: as often as takes about 5% of the time"
+    )
+    samples: int = Field(default=2_000, ge=100)
     features: str = "efficientnet-lite0"
 
 
 class RunConfig(Part):
     """A complete run: what `config.yaml` holds and what a recipe is."""
 
-    name: str = Field("custom", description="the recipe's name")
-    about: str = Field("", description="one line for people")
-    source: str = Field("", description="the paper or report that it comes from")
-    seed: int = Field(0, ge=0, lt=2**63)
+    name: str = Field(default="custom", description="the recipe's name")
+    about: str = Field(default="", description="one line for people")
+    source: str = Field(default="", description="the paper or report that it comes from")
+    seed: int = Field(default=0, ge=0, lt=2**63)
     data: DataConfig = DataConfig()
     augment: AugmentConfig = AugmentConfig()
     family: Family = GanConfig()

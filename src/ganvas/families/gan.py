@@ -14,19 +14,19 @@ from ganvas.config.family import GanConfig, LatentConfig
 from ganvas.config.optim import AdamConfig
 from ganvas.errors import UsageError
 from ganvas.families.base import Draw, StepState
-from ganvas.sampling.labels import draw_labels
 from ganvas.losses.adversarial import build_loss
 from ganvas.losses.penalties import r1
 from ganvas.models import build_discriminator, build_generator
 from ganvas.nn.norm import batch_norms
 from ganvas.sampling import latent
+from ganvas.sampling.labels import draw_labels
 from ganvas.types import Batch, Images, Labels, Latents, PerImage
 
 
 class Gan:
     """The two players and how they step. Averages of G are what samples are drawn from."""
 
-    averaged = ("generator",)
+    averaged: tuple[str, ...] = ("generator",)
 
     def __init__(self, config: GanConfig, *, resolution: int, classes: int, seed: int, device: torch.device):
         """`classes`: how many the data has; 0 if it has no labels.
@@ -48,7 +48,10 @@ class Gan:
             module.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.loss = build_loss(config.loss)
         self.augment = DiffAugment(config.critic_augment, seed) if config.critic_augment else None
-        self._optimizers = {"generator": adam(self.generator, config.optimizer_g), "discriminator": adam(self.discriminator, config.optimizer_d)}
+        self._optimizers = {
+            "generator": adam(self.generator, config.optimizer_g),
+            "discriminator": adam(self.discriminator, config.optimizer_d),
+        }
 
     def modules(self) -> Mapping[str, nn.Module]:
         """`generator` and `discriminator`."""
@@ -60,19 +63,19 @@ class Gan:
 
     def step(self, draw: Draw, state: StepState) -> dict[str, Tensor]:
         """`d_steps` updates of D on new pictures, then one of G."""
-        metrics: dict[str, Tensor] = {}
-        for turn in range(self.config.d_steps):
+        for _ in range(self.config.d_steps - 1):
             batch = draw()
-            last = turn == self.config.d_steps - 1
-            # The graph of the last fakes is kept: G's step judges them again instead of making others.
-            keep = last and self.config.reuse_fakes
-            with contextlib.nullcontext() if keep else torch.no_grad():
+            with torch.no_grad():
                 fakes, labels = self._fakes(batch, state, "fake")
-            metrics |= self._step_discriminator(batch, fakes.detach(), labels, state)
-        if not self.config.reuse_fakes:
+            self._step_discriminator(batch, fakes, labels, state)
+        batch, reuse = draw(), self.config.reuse_fakes
+        # Where G's step judges the same fakes again instead of making others, their graph is kept for it.
+        with contextlib.nullcontext() if reuse else torch.no_grad():
+            fakes, labels = self._fakes(batch, state, "fake")
+        metrics = self._step_discriminator(batch, fakes.detach(), labels, state)
+        if not reuse:
             fakes, labels = self._fakes(batch, state, "fake_g")
-        metrics |= self._step_generator(fakes, labels, batch.start, state)
-        return metrics
+        return metrics | self._step_generator(fakes, labels, batch.start, state)
 
     def _step_discriminator(self, batch: Batch, fakes: Images, labels: Labels | None, state: StepState) -> dict[str, Tensor]:
         real_logits = self.critic(batch.images, batch.labels, "real", batch.start, state)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import torch
 from torch import Tensor, nn
 
@@ -38,7 +40,7 @@ class Generator(nn.Module):
         if config.labels == "embedding":
             self.embedding = nn.Embedding(classes, latent_size)
         layers: list[nn.Module] = [FromLatent(entering, maps[0], 4, 1, 0, bias=config.norm is None), *self._norm(maps[0])]
-        for wide, narrow in zip(maps, maps[1:], strict=False):
+        for wide, narrow in itertools.pairwise(maps):
             layers += [ConvTranspose2d(wide, narrow, 4, 2, 1, bias=config.norm is None), *self._norm(narrow)]
         layers += [ConvTranspose2d(maps[-1], CHANNELS, 4, 2, 1, bias=config.norm is None), nn.Tanh()]
         self.layers = nn.Sequential(*layers)
@@ -67,7 +69,7 @@ class Discriminator(nn.Module):
         entering = CHANNELS + (classes if config.labels == "onehot" else 0)
         bias, normed = config.norm is None, config.spectral_norm
         layers: list[nn.Module] = [spectral(Conv2d(entering, maps[0], 4, 2, 1, bias=bias), normed), *self._activation()]
-        for narrow, wide in zip(maps, maps[1:], strict=False):
+        for narrow, wide in itertools.pairwise(maps):
             norm = [nn.BatchNorm2d(wide)] if config.norm == "batch" else []
             layers += [spectral(Conv2d(narrow, wide, 4, 2, 1, bias=bias), normed), *norm, *self._activation()]
         if config.minibatch_std:

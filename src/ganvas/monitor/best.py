@@ -81,7 +81,8 @@ class BestCheckpoint:
         )
         value = quick_kid(batches, self.reference, self.net)
         self._done_at = moment.images
-        line = {"images": moment.images, "seconds": round(moment.seconds, 3), "kid": value, "features": self.net.name, "n": self.config.samples}
+        line: dict[str, Any] = {"images": moment.images, "seconds": round(moment.seconds, 3), "kid": value}
+        line |= {"features": self.net.name, "n": self.config.samples}
         path = moment.folder.evaluations_file
         with disk_errors(path), path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(line) + "\n")

@@ -111,7 +111,7 @@ class _Convolution(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, Tensor | None]:
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, Tensor | None]:  # pyright: ignore[reportIncompatibleMethodOverride]
         gradient = gradients[0].contiguous(memory_format=torch.channels_last)
         patches, weight = ctx.saved_tensors
         rows, c = _flat(gradient), ctx.shape[1]
@@ -139,7 +139,7 @@ class _TransposedConvolution(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, Tensor | None]:
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, Tensor | None]:  # pyright: ignore[reportIncompatibleMethodOverride]
         gradient = gradients[0].contiguous(memory_format=torch.channels_last)
         x, weight = ctx.saved_tensors
         patches = unfold(gradient)
@@ -208,8 +208,9 @@ def dcgan_init(module: nn.Module) -> None:
     """
     for layer in module.modules():
         if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
-            weight = layer.parametrizations.weight.original if hasattr(layer, "parametrizations") else layer.weight
-            nn.init.normal_(weight, 0.0, 0.02)
+            parameters = dict(layer.named_parameters())
+            # Under spectral norm the weight itself is computed, from this.
+            nn.init.normal_(parameters.get("parametrizations.weight.original", parameters.get("weight", layer.weight)), 0.0, 0.02)
             if layer.bias is not None:
                 nn.init.zeros_(layer.bias)
         elif isinstance(layer, nn.BatchNorm2d) and layer.affine:

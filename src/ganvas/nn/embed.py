@@ -14,7 +14,7 @@ def onehot(labels: Labels, classes: int, dtype: torch.dtype) -> Tensor:
     return F.one_hot(labels, classes).to(dtype)
 
 
-def onehot_channels(images: Images, labels: Labels, classes: int) -> Images:
+def onehot_channels(images: Images, labels: Labels, classes: int) -> Tensor:
     """Pictures (B, C, H, W) with one constant channel for each class behind theirs: (B, C + classes, H, W)."""
     flags = onehot(labels, classes, images.dtype)[:, :, None, None].expand(-1, -1, *images.shape[2:])
     return torch.cat([images, flags], 1).contiguous(memory_format=torch.channels_last)

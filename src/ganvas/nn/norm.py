@@ -27,7 +27,7 @@ class MinibatchStd(nn.Module):
         super().__init__()
         self.eps = eps
 
-    def forward(self, x: Images) -> Images:
+    def forward(self, x: Images) -> Tensor:
         """(B, C, H, W) to (B, C + 1, H, W)."""
         deviation = (x.float().var(0, unbiased=False) + self.eps).sqrt().mean().to(x.dtype)
         return torch.cat([x, deviation.expand(x.shape[0], 1, *x.shape[2:])], 1)

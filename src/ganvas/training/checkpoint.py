@@ -133,8 +133,8 @@ class Checkpoint:
         try:
             module.load_state_dict(load_file(self.path / f"{name}.safetensors"))
         except (OSError, SafetensorError, RuntimeError) as error:
-            reason = str(error).strip().splitlines()
-            raise RunError(f"{self.path / name}.safetensors does not fit the run's config: {reason[-1].strip() if reason else error}") from error
+            reason = str(error).strip().splitlines()[-1:] or [repr(error)]
+            raise RunError(f"{self.path / name}.safetensors does not fit the run's config: {reason[0].strip()}") from error
 
     def owners(self) -> dict[str, Any]:
         """Name to state, as it was given to `save` (keys of dicts are strings)."""

@@ -6,7 +6,7 @@ import copy
 from collections.abc import Callable, Mapping
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from ganvas.config.optim import EmaConfig
 from ganvas.nn.norm import batch_norms
@@ -18,7 +18,7 @@ class Ema:
     def __init__(self, config: EmaConfig, modules: Mapping[str, nn.Module]):
         self.config = config
         self.modules = {name: copy.deepcopy(module).requires_grad_(False) for name, module in modules.items()}
-        self._pairs = [
+        self._pairs: list[tuple[list[Tensor], list[Tensor]]] = [
             (list(self.modules[name].parameters()), list(module.parameters())) for name, module in modules.items()
         ]
 
@@ -30,7 +30,7 @@ class Ema:
             halflife = min(halflife, images * self.config.rampup)
         weight = 1 - 0.5 ** (batch / max(halflife, 1e-8))
         for averages, values in self._pairs:
-            torch._foreach_lerp_(averages, values, weight)
+            torch._foreach_lerp_(averages, values, weight)  # pyright: ignore[reportPrivateImportUsage]
 
 
 @torch.no_grad()

@@ -259,9 +259,8 @@ class Trainer:
         for hook in self.hooks:
             if not last and not hook.due(self.state.images, self.plan.total(self.state.images)):
                 continue
-            moment = Moment(
-                self.folder, self.state.images, self.plan.total(self.state.images), self.seconds, last, self._sampler, self._save, progress.say
-            )
+            total = self.plan.total(self.state.images)
+            moment = Moment(self.folder, self.state.images, total, self.seconds, last, self._sampler, self._save, progress.say)
             if hook(moment) is Verdict.STOP and not last:
                 self._stop_reason = self._stop_reason or f"{hook.name} asked for it"
             self._best = hook.state_dict().get("best") or self._best
@@ -273,9 +272,7 @@ class Trainer:
         costs = sum(hook.cost() for hook in self.hooks)
         final = costs + 1.5 * self._timing.saving_seconds + self._timing.step_seconds + 0.5
         still = sum(hook.cost() * hook.remaining(self.state.images, total) for hook in self.hooks) if total else costs * 2
-        return self.plan.review(
-            self.state.images, self.seconds, time.time() - self._timing.began, self._timing.rate, final + still, final
-        )
+        return self.plan.review(self.state.images, self.seconds, time.time() - self._timing.began, self._timing.rate, final + still, final)
 
     def _must_stop(self, stop_after: float | None) -> bool:
         if self._stop_reason is None and stop_after is not None:

@@ -9,9 +9,8 @@ from ganvas import artifact
 from ganvas.data.prepare import resolve
 from ganvas.errors import RunError, UsageError
 from ganvas.features.backbone import load_features
-from ganvas.metrics.evaluate import Evaluation
+from ganvas.metrics.evaluate import Evaluation, reference
 from ganvas.metrics.evaluate import evaluate as score
-from ganvas.metrics.evaluate import reference
 from ganvas.metrics.report import write_report
 from ganvas.training.device import choose_precision
 from ganvas.verbs.model import load
@@ -41,27 +40,23 @@ def evaluate(
     model = load(run, checkpoint=checkpoint)
     opened = open_data(model.folder, data)
     config = model.folder.config().evaluation
-    net = load_features(features or (config.features if config else "efficientnet-lite0"), weights=None if weights is None else Path(weights), device=str(model.device))
+    name = features or (config.features if config else "efficientnet-lite0")
+    net = load_features(name, weights=None if weights is None else Path(weights), device=str(model.device))
     real = reference(opened.split("train"), opened.checksum, net, quiet=quiet)
     n = samples or SAMPLES
     result = score(model.batches(n, seed=SEED, precision=choose_precision("auto", model.device)), real, net, quiet=quiet)
-    artifact.write_json(
-        model.folder.evaluation_file,
-        {**result.to_json(), "checkpoint": model.checkpoint_name, "checkpoint_checksum": model.checkpoint.checksum, "images": model.checkpoint.images},
-    )
+    judged = {"checkpoint": model.checkpoint_name, "checkpoint_checksum": model.checkpoint.checksum, "images": model.checkpoint.images}
+    artifact.write_json(model.folder.evaluation_file, {**result.to_json(), **judged})
     write_report(model.folder)
     return result
 
 
 def open_data(folder: RunFolder, data: str | Path | None) -> PackedDataset:
     """The data set to compare with: the one named, or the one that the run was trained on."""
-    config, made = folder.config(), folder.provenance().get("data", {})
-    if data is None:
-        packed = made.get("path")
-        if packed and Path(packed).exists():
-            data = packed
-        elif config.data.path:
-            data = config.data.path
-        else:
-            raise RunError(f"{folder.path} does not say what it was trained on: name the pictures with --data")
-    return resolve(data, resolution=config.data.resolution, crop=config.data.crop, holdout=config.data.holdout, quiet=True)
+    config = folder.config()
+    packed = folder.provenance().get("data", {}).get("path")
+    own = packed if packed and Path(packed).exists() else config.data.path
+    named = own if data is None else data
+    if named is None:
+        raise RunError(f"{folder.path} does not say what it was trained on: name the pictures with --data")
+    return resolve(named, resolution=config.data.resolution, crop=config.data.crop, holdout=config.data.holdout, quiet=True)

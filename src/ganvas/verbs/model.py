@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -38,7 +38,9 @@ class Pictures(np.ndarray):
 class Model:
     """A run's generator, ready to draw."""
 
-    def __init__(self, folder: RunFolder, saved: Checkpoint, modules: dict[str, nn.Module], sampler: Sampler, device: torch.device, name: str):
+    def __init__(
+        self, folder: RunFolder, saved: Checkpoint, modules: dict[str, nn.Module], sampler: Sampler, device: torch.device, name: str
+    ):
         self.folder, self.checkpoint, self.checkpoint_name = folder, saved, name
         self.modules, self.sampler, self.device = modules, sampler, device
         self.resolution = folder.config().data.resolution
@@ -74,7 +76,8 @@ class Model:
             elif str(name).isdecimal() and int(name) < len(self.classes):
                 found.append(int(name))
             else:
-                raise UsageError(f'"{name}" is no class of {self.folder.path}{nearest(str(name), self.classes)} (classes: {", ".join(self.classes)})')
+                known = ", ".join(self.classes)
+                raise UsageError(f'"{name}" is no class of {self.folder.path}{nearest(str(name), self.classes)} (classes: {known})')
         return found
 
     def sample(
@@ -113,7 +116,9 @@ class Model:
             return [Image.fromarray(p) for p in pictures]
         return pictures.view(Pictures)
 
-    def batches(self, n: int, *, seed: int = 0, truncation: float | None = None, chosen: Sequence[int] | None = None, precision: str = "fp32") -> Any:
+    def batches(
+        self, n: int, *, seed: int = 0, truncation: float | None = None, chosen: Sequence[int] | None = None, precision: str = "fp32"
+    ) -> Iterator[np.ndarray]:
         """Yield uint8 (b, H, W, 3) of the pictures 0 to n - 1 of a seed; see `ganvas.sampling.render`."""
         return render(
             self.sampler,
@@ -155,9 +160,7 @@ def check_numbers(n: int, seed: int, truncation: float | None) -> None:
         raise UsageError(f"truncation {truncation:g} is not above zero: expected a threshold such as 0.7, or none")
 
 
-def load(
-    path: str | Path, *, checkpoint: str | None = None, ema: bool = True, device: str = "auto", family: Family | None = None
-) -> Model:
+def load(path: str | Path, *, checkpoint: str | None = None, ema: bool = True, device: str = "auto", family: Family | None = None) -> Model:
     """See `ganvas.load`."""
     folder = runs.open_run(path)
     set_up(None)
@@ -169,7 +172,7 @@ def load(
     config, made = folder.config(), folder.provenance()
     if family is None:
         if "." in made.get("family", ""):
-            raise UsageError(f"{path} was trained with a family of its own, {made['family']}: load it from Python, ganvas.load(run, family=...)")
+            raise UsageError(f"{path} has a family of its own, {made['family']}: load it from Python, ganvas.load(run, family=...)")
         family = build_family(
             config.family,
             resolution=config.data.resolution,

@@ -90,7 +90,9 @@ def write_png_into(path: Path, picture: np.ndarray) -> None:
     Image.fromarray(picture).save(path, "PNG")
 
 
-def history(model: Model, seed: int, truncation: float | None, ema: bool, classes: Sequence[str | None], names: Sequence[str]) -> dict[str, Any]:
+def history(
+    model: Model, seed: int, truncation: float | None, ema: bool, classes: Sequence[str | None], names: Sequence[str]
+) -> dict[str, Any]:
     """What `samples.json` holds: enough to draw each picture again."""
     return {
         "ganvas": ganvas.__version__,
@@ -107,7 +109,8 @@ def history(model: Model, seed: int, truncation: float | None, ema: bool, classe
         "n": len(names),
         "data": {k: model.folder.provenance().get("data", {}).get(k) for k in ("checksum", "attribution")},
         "samples": [
-            {"file": name, "index": i, **({} if kind is None else {"class": kind})} for i, (name, kind) in enumerate(zip(names, classes, strict=True))
+            {"file": name, "index": i, **({} if kind is None else {"class": kind})}
+            for i, (name, kind) in enumerate(zip(names, classes, strict=True))
         ],
     }
 

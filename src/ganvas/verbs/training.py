@@ -152,7 +152,9 @@ def write_config(folder: RunFolder, config: RunConfig) -> None:
     artifact.write_text(folder.config_file, io.dump(config))
 
 
-def start(config: RunConfig, *, out: Path | None, family: Family | None, stop_after: float | None, started: float, quiet: bool) -> tuple[RunFolder, Outcome]:
+def start(
+    config: RunConfig, *, out: Path | None, family: Family | None, stop_after: float | None, started: float, quiet: bool
+) -> tuple[RunFolder, Outcome]:
     """Train a new run; see `ganvas.train`."""
     if out is not None and runs.is_run(out):
         # Said before minutes are spent on preparing data.
@@ -221,7 +223,7 @@ def go_on(
         made = folder.provenance()
         custom = "." in made.get("family", "")
         if custom and family is None:
-            raise UsageError(f"{path} was trained with a family of its own, {made['family']}: resume it from Python, ganvas.resume(run, family=...)")
+            raise UsageError(f"{path} has a family of its own, {made['family']}: resume it from Python, ganvas.resume(run, family=...)")
         saved = Checkpoint(folder.checkpoints / "last") if has_checkpoint(folder) else None
         setting = prepare_setting(same_data(config, made), family, quiet)
         check_same(setting, made, folder)
