@@ -72,5 +72,5 @@ $(VENV)/.installed-test: $(VENV)/.installed
 	@touch $@
 
 $(VENV)/.installed-dev: $(VENV)/.installed-test
-	$(call install,[test,dev])
+	$(call install,[dev])
 	@touch $@
