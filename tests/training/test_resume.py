@@ -98,7 +98,6 @@ def start_process(packed: Path, out: Path, *more: str) -> subprocess.Popen[str]:
     file.write_text(io.dump(config(data=packed, train__images=3200, checkpoint__every=160, log__every=160, samples__every=100000)))
     return subprocess.Popen(
         [sys.executable, "-m", "ganvas", "train", str(file), "--out", str(out), "--threads", "1", *more],
-        stderr=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

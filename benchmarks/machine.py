@@ -1,0 +1,47 @@
+"""What every benchmark says of the machine it ran on."""
+
+from __future__ import annotations
+
+import platform
+import time
+from pathlib import Path
+from typing import Any
+
+import psutil
+import torch
+
+
+def processor() -> str:
+    """The processor's name, as the system tells it."""
+    info = Path("/proc/cpuinfo")
+    if info.exists():
+        for line in info.read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
+
+
+def describe() -> dict[str, Any]:
+    """Machine, date and versions."""
+    return {
+        "processor": processor(),
+        "cores": psutil.cpu_count(logical=False) or psutil.cpu_count(),
+        "threads": torch.get_num_threads(),
+        "memory_gib": round(psutil.virtual_memory().total / 2**30, 1),
+        "torch": torch.__version__,
+        "python": platform.python_version(),
+        "date": time.strftime("%Y-%m-%d"),
+    }
+
+
+def matmul_rate(dtype: torch.dtype, size: int = 4096, seconds: float = 1.0) -> float:
+    """Operations per second of square matrix products: the rate that the machine can reach."""
+    a, b = (torch.randn(size, size).to(dtype) for _ in range(2))
+    out = a @ b
+    torch.mm(a, b, out=out)
+    best, end = 0.0, time.perf_counter() + seconds
+    while time.perf_counter() < end:
+        start = time.perf_counter()
+        torch.mm(a, b, out=out)
+        best = max(best, 2 * size**3 / (time.perf_counter() - start))
+    return best
