@@ -21,16 +21,17 @@ class Progress:
     Everything goes to standard error, so that standard output holds results only.
     """
 
-    def __init__(self, what: str, total: int | None, unit: str = "pictures", quiet: bool = False, interval: float = 5.0):
+    def __init__(self, what: str, total: int | None, unit: str = "pictures", quiet: bool = False, interval: float = 5.0, initial: int = 0):
+        """`initial` is what was counted before, in an earlier session: it counts towards the total and not the rate."""
         self.what, self.total, self.unit, self.interval = what, total, unit, interval
-        self.count = 0
+        self.count = self._initial = initial
         self._quiet = quiet
         self._start = self._last = time.monotonic()
         self._bar = None
         if not quiet and interactive():
             from tqdm.auto import tqdm
 
-            self._bar = tqdm(total=total, desc=what, unit=f" {unit}", dynamic_ncols=True, delay=0.5, file=sys.stderr)
+            self._bar = tqdm(total=total, initial=initial, desc=what, unit=f" {unit}", dynamic_ncols=True, delay=0.5, file=sys.stderr)
 
     def update(self, n: int = 1, note: str = "") -> None:
         """Count `n` more; `note` is shown behind the count."""
@@ -51,7 +52,7 @@ class Progress:
             self._bar.refresh()
 
     def _line(self, note: str) -> str:
-        rate = self.count / max(time.monotonic() - self._start, 1e-9)
+        rate = (self.count - self._initial) / max(time.monotonic() - self._start, 1e-9)
         of = f" of {self.total:,} ({self.count / self.total:.0%})" if self.total else ""
         return f"{self.what}: {self.count:,}{of} {self.unit}, {rate:,.0f}/s{', ' + note if note else ''}"
 

@@ -161,8 +161,8 @@ class Trainer:
         self.folder.stop_file.unlink(missing_ok=True)
         self._write_status("running")
         total = self.plan.total(self.state.images)
-        with Progress("training", total, quiet=self.quiet, interval=10.0) as progress, self._signals(progress):
-            progress.count = self.state.images
+        shown = self.state.images
+        with Progress("training", total, quiet=self.quiet, interval=10.0, initial=shown) as progress, self._signals(progress):
             try:
                 outcome = self._run(progress, stop_after)
             except BaseException as error:
