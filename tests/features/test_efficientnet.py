@@ -113,6 +113,13 @@ def test_the_order_of_pictures_only_orders_the_features(net: FeatureNetwork) -> 
     assert torch.equal(net.features(pictures[order]), net.features(pictures)[torch.from_numpy(order)])
 
 
+def test_a_callers_autocast_changes_nothing(net: FeatureNetwork) -> None:
+    pictures = _pictures(2)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        inside = net.features(pictures)
+    assert torch.equal(inside, net.features(pictures))
+
+
 def test_numpy_and_tensors_any_size_and_none(net: FeatureNetwork) -> None:
     pictures = _pictures(3, size=40)
     rows = net.features(pictures)

@@ -42,6 +42,8 @@ class InceptionFeatures(FeatureNetwork):
     def __init__(self, network: nn.Module, checksum: str, device: str = "cpu"):
         super().__init__(device)
         self.checksum = checksum
+        if self.device.type != "cpu":
+            self.chunk = 64
         self.network = network.to(self.device).to(memory_format=torch.channels_last)
 
     @classmethod

@@ -64,7 +64,9 @@ class FeatureNetwork(ABC):
         if given.dtype != torch.uint8 or given.ndim != 4 or given.shape[-1] != 3:
             raise UsageError(f"features are of uint8 pictures (B, H, W, 3), not of {given.dtype} {tuple(given.shape)}")
         rows, scores = [torch.empty(0, self.dim)], []
-        with torch.inference_mode():
+        # Whoever calls may be training in bf16 or with TF32: scores are not.
+        exact = torch.backends.cudnn.flags(enabled=True, deterministic=True, allow_tf32=False)
+        with torch.inference_mode(), torch.autocast(self.device.type, enabled=False), exact:
             for part in given.split(self.chunk) if len(given) else ():
                 n = len(part)
                 if n < self.chunk:
