@@ -10,6 +10,10 @@ from typing import Any
 
 import pytest
 
+if "PYTEST_XDIST_WORKER_COUNT" in os.environ:
+    # Workers share the cores, and so do the commands that they start; torch reads this when it is imported.
+    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // int(os.environ["PYTEST_XDIST_WORKER_COUNT"]))))
+
 
 @dataclass(frozen=True)
 class Finished:
