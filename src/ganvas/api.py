@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from ganvas import runs
 from ganvas.config import io
+from ganvas.config.data import Crop
 from ganvas.config.run import RunConfig
 from ganvas.errors import UserError
 from ganvas.runs import RunFolder, State
@@ -97,8 +98,32 @@ class TrainPlan:
         )
 
 
-def prepare(source: AnyPath, out: AnyPath, **options: Any) -> Prepared:
-    """Pack pictures into a data set; see `ganvas.data.prepare.prepare` for the options.
+def prepare(
+    source: AnyPath,
+    out: AnyPath,
+    *,
+    resolution: int = 64,
+    crop: Crop = "center",
+    classes: Sequence[str] | None = None,
+    limit: int | None = None,
+    holdout: float | None = None,
+    background: tuple[int, int, int] = (255, 255, 255),
+    force: bool = False,
+    quiet: bool = False,
+) -> Prepared:
+    """Pack the pictures of a folder, an archive or `builtin:emoji` into a data set at `out`.
+
+    Args:
+        source: where the pictures are.
+        out: the data set's folder.
+        resolution: side of the square pictures, in pixels.
+        crop: `none` stretches to a square, `center` crops to one first.
+        classes: keep these only.
+        limit: keep so many pictures of each split, balanced over the classes.
+        holdout: share of the training pictures that is held out; None: as much as makes sense.
+        background: what transparent pictures are laid on, RGB from 0 to 255.
+        force: replace a data set that was made with other arguments.
+        quiet: no progress.
 
     Raises:
         DataError: nothing readable, or `out` holds something else.
@@ -106,7 +131,18 @@ def prepare(source: AnyPath, out: AnyPath, **options: Any) -> Prepared:
     """
     from ganvas.data.prepare import prepare as run_prepare
 
-    return run_prepare(fspath(source), fspath(out), **options)
+    return run_prepare(
+        fspath(source),
+        fspath(out),
+        resolution=resolution,
+        crop=crop,
+        classes=classes,
+        limit=limit,
+        holdout=holdout,
+        background=background,
+        force=force,
+        quiet=quiet,
+    )
 
 
 def _config(config: RunConfig | AnyPath, data: AnyPath | None) -> RunConfig:

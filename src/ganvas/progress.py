@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import sys
 import time
 from collections.abc import Iterable, Iterator
@@ -29,7 +30,10 @@ class Progress:
         self._start = self._last = time.monotonic()
         self._bar = None
         if not quiet and interactive():
-            from tqdm.auto import tqdm
+            if importlib.util.find_spec("ipywidgets"):
+                from tqdm.auto import tqdm
+            else:  # where tqdm.auto would warn, in a notebook
+                from tqdm.std import tqdm
 
             self._bar = tqdm(total=total, initial=initial, desc=what, unit=f" {unit}", dynamic_ncols=True, delay=0.5, file=sys.stderr)
 

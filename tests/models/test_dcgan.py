@@ -11,7 +11,7 @@ from ganvas.config import DcganDiscriminator, DcganGenerator, io
 from ganvas.errors import UsageError
 from ganvas.models import build_discriminator, build_generator
 
-# The two modules that report 001 prints (docs/architecture.md lists the reports).
+# The two modules that report 001 prints (docs/systems.md lists the reports).
 REPORT_G = [(100, 512, 4, 4), *[(512,)] * 2, (512, 256, 4, 4), *[(256,)] * 2, (256, 128, 4, 4), *[(128,)] * 2, (128, 64, 4, 4)]
 REPORT_G += [*[(64,)] * 2, (64, 3, 4, 4)]
 REPORT_D = [(64, 3, 4, 4), (128, 64, 4, 4), *[(128,)] * 2, (256, 128, 4, 4), *[(256,)] * 2, (512, 256, 4, 4), *[(512,)] * 2, (1, 512, 4, 4)]

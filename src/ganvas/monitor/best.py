@@ -57,7 +57,7 @@ class BestCheckpoint:
         """At each interval; the last one falls to the end of the run, which calls without asking."""
         if total is None or total - images < self._interval(total) // 2:
             return False
-        return images // self._interval(total) > self._done_at // self._interval(total)
+        return images - self._done_at >= self._interval(total)
 
     def cost(self) -> float:
         """Seconds of the last evaluation, or an estimate before the first."""
@@ -65,7 +65,7 @@ class BestCheckpoint:
 
     def remaining(self, images: int, total: int) -> int:
         """Evaluations still to come before the end."""
-        return max(0, (total - images) // self._interval(total) - 1)
+        return max(0, (total - max(images, self._done_at)) // self._interval(total) - 1)
 
     def __call__(self, moment: Moment) -> Verdict:
         """Evaluate; save `best` if it is."""
