@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import hashlib
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -111,6 +112,21 @@ def test_the_order_of_pictures_only_orders_the_features(net: FeatureNetwork) -> 
     pictures = _pictures(16)
     order = np.random.default_rng(0).permutation(16)
     assert torch.equal(net.features(pictures[order]), net.features(pictures)[torch.from_numpy(order)])
+
+
+def test_threads_change_nothing_and_are_given_back(net: FeatureNetwork) -> None:
+    pictures, before = _pictures(40), torch.get_num_threads()
+    found = []
+    try:
+        for threads in (1, 3):
+            torch.set_num_threads(threads)
+            found.append(net.features(pictures))
+            assert torch.get_num_threads() == threads
+            with ThreadPoolExecutor(1) as later:
+                assert later.submit(torch.get_num_threads).result() == threads
+    finally:
+        torch.set_num_threads(before)
+    assert torch.equal(*found)
 
 
 def test_a_callers_autocast_changes_nothing(net: FeatureNetwork) -> None:
