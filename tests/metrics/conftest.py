@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import pytest
@@ -82,3 +82,12 @@ def drawn() -> Callable[..., np.ndarray]:
 def pictures() -> Callable[..., Pictures]:
     """`Pictures`, above."""
     return Pictures
+
+
+@pytest.fixture(scope="package", autouse=True)
+def _one_thread() -> Iterator[None]:
+    """Small work on one thread: several would mostly wait for each other, the more so beside other tests."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)

@@ -7,6 +7,7 @@ import torch
 from ganvas.errors import UsageError
 from ganvas.metrics import kernel
 from ganvas.metrics.kernel import kid, mmd2, within
+from ganvas.metrics.manifold import precision_recall
 
 
 def _features(n: int, seed: int, shift: float = 0.0) -> torch.Tensor:
@@ -52,6 +53,18 @@ def test_subsets_are_as_large_as_the_smaller_side() -> None:
     found = kid(_features(40, 0), _features(2000, 1), subsets=3)
     assert found.subset_size == 40
     assert kid(_features(40, 0), _features(2000, 1), subsets=3) == found
+
+
+def test_threads_change_nothing() -> None:
+    x, y, before = _features(300, 0), _features(200, 1), torch.get_num_threads()
+    try:
+        found = []
+        for threads in (1, 3):
+            torch.set_num_threads(threads)
+            found.append((kid(x, y, subset_size=100, subsets=7), precision_recall(x, y)))
+    finally:
+        torch.set_num_threads(before)
+    assert found[0] == found[1]
 
 
 def test_one_picture_is_too_few() -> None:

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TypeVar
 
 import numpy as np
 import torch
@@ -14,9 +11,8 @@ from torch import Tensor
 
 from ganvas.artifact import sha256
 from ganvas.errors import UsageError
+from ganvas.features.parallel import one_thread_each
 from ganvas.types import Pixels
-
-_Result = TypeVar("_Result")
 
 
 class FeatureNetwork(ABC):
@@ -69,10 +65,10 @@ class FeatureNetwork(ABC):
         if given.dtype != torch.uint8 or given.ndim != 4 or given.shape[-1] != 3:
             raise UsageError(f"features are of uint8 pictures (B, H, W, 3), not of {given.dtype} {tuple(given.shape)}")
         parts = [part for part in given.split(self.chunk) if len(part)]
-        workers = min(torch.get_num_threads(), len(parts)) if self.device.type == "cpu" else 1
         # Whoever calls may be training with TF32: scores are not.
         with torch.backends.cudnn.flags(enabled=True, deterministic=True, allow_tf32=False):
-            done = _one_thread_each(lambda part: self._part(part, logits), parts, workers)
+            run = one_thread_each if self.device.type == "cpu" else map
+            done = list(run(lambda part: self._part(part, logits), parts))
         # A clone leaves inference mode, so that callers may do with the rows what they like.
         rows = torch.cat([torch.empty(0, self.dim), *(features for features, _ in done)]).clone()
         classes = [classes for _, classes in done if classes is not None]
@@ -89,23 +85,6 @@ class FeatureNetwork(ABC):
     @abstractmethod
     def _chunk(self, pixels: Tensor, logits: bool) -> tuple[Tensor, Tensor | None]:
         """uint8 (chunk, H, W, 3) on the device to (chunk, dim), and (chunk, classes) where asked for."""
-
-
-def _one_thread_each(work: Callable[[Tensor], _Result], parts: Sequence[Tensor], workers: int) -> list[_Result]:
-    """`work` on all parts, in order, each part on one thread.
-
-    Threads that share a chunk wait for each other after each layer: where other programs run too, that made this five
-    times slower than threads with chunks of their own.
-    """
-    if workers < 2:
-        return [work(part) for part in parts]
-    threads = torch.get_num_threads()
-    try:
-        with ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(1,)) as pool:
-            return list(pool.map(work, parts))
-    finally:
-        # A worker's setting also becomes that of threads yet to come.
-        torch.set_num_threads(threads)
 
 
 def read_weights(path: Path, expected: str, what: str, mend: str) -> dict[str, Tensor]:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from ganvas.errors import UsageError
+from ganvas.features.parallel import one_thread_each
 from ganvas.progress import Progress
 
 SUBSETS = 100
@@ -45,12 +46,11 @@ def kid(
     """
     size = min(subset_size, len(x), len(y))
     draw = np.random.RandomState(seed)
+    chosen = [tuple(torch.from_numpy(draw.choice(len(side), size, replace=False)) for side in (x, y)) for _ in range(subsets)]
     values = np.zeros(subsets)
     with Progress("KID", subsets, "subsets", quiet=quiet) as progress:
-        for index in range(subsets):
-            first = x[torch.from_numpy(draw.choice(len(x), size, replace=False))]
-            second = y[torch.from_numpy(draw.choice(len(y), size, replace=False))]
-            values[index] = mmd2(first, second)
+        for index, value in enumerate(one_thread_each(lambda rows: mmd2(x[rows[0]], y[rows[1]]), chosen)):
+            values[index] = value
             progress.update()
     return Kid(float(values.mean()), float(values.std()), size)
 

@@ -8,10 +8,11 @@ import torch
 from torch import Tensor
 
 from ganvas.errors import UsageError
+from ganvas.features.parallel import one_thread_each
 from ganvas.progress import Progress
 
 NEIGHBOURS = 3
-_ROWS, _COLUMNS = 1024, 8192
+_ROWS, _COLUMNS = 512, 4096
 # Below this share of the two squared norms, a squared distance in float32 is rounding: the two are the same picture.
 _SAME = 1e-6
 
@@ -48,14 +49,18 @@ def precision_recall(real: Tensor, fake: Tensor, k: int = NEIGHBOURS, *, quiet: 
 
 def _radii(x: Tensor, k: int, progress: Progress) -> Tensor:
     """(n,): each row's squared distance to its k-th neighbour."""
-    radii = []
-    for rows in x.split(_ROWS):
+
+    def of(rows: Tensor) -> Tensor:
         nearest = torch.empty(len(rows), 0)
         for columns in x.split(_COLUMNS):
             # The row itself is among them, at distance zero: hence k + 1.
             nearest = torch.cat([nearest, _smallest(_squared_distances(rows, columns), k + 1)], 1)
-        radii.append(_smallest(nearest, k + 1).amax(1))
-        progress.update(len(rows))
+        return _smallest(nearest, k + 1).amax(1)
+
+    radii = []
+    for part in one_thread_each(of, x.split(_ROWS)):
+        radii.append(part)
+        progress.update(len(part))
     return torch.cat(radii)
 
 
@@ -65,13 +70,17 @@ def _smallest(distances: Tensor, k: int) -> Tensor:
 
 def _inside(x: Tensor, balls: Tensor, radii: Tensor, progress: Progress) -> float:
     """The share of rows of x that lie in at least one ball."""
-    count = 0
-    for rows in x.split(_ROWS):
+
+    def of(rows: Tensor) -> Tensor:
         found = torch.zeros(len(rows), dtype=torch.bool)
         for centres, reach in zip(balls.split(_COLUMNS), radii.split(_COLUMNS), strict=True):
             found |= (_squared_distances(rows, centres) <= reach).any(1)
-        count += int(found.sum())
-        progress.update(len(rows))
+        return found
+
+    count = 0
+    for part in one_thread_each(of, x.split(_ROWS)):
+        count += int(part.sum())
+        progress.update(len(part))
     return count / len(x)
 
 
