@@ -7,6 +7,7 @@ import html
 import io
 import json
 import math
+import shlex
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -53,19 +54,19 @@ PLOTS = (
         "Mean prediction of D",
         {"d_real": "on real pictures", "d_fake": "on fakes"},
         "The closer the two, the harder D finds it to tell fakes from real pictures.",
-        (0, 1),
+        (0, 1.02),
     ),
     Curves(
         "Accuracy of D on real pictures",
         {"d_accuracy_train": "trained on", "d_accuracy_heldout": "held out"},
         "A gap that opens means that D learns its pictures by heart.",
-        (0, 1),
+        (0, 1.02),
     ),
     Curves(
         "Accuracy of D while training",
         {"d_accuracy_real": "on real pictures", "d_accuracy_fake": "on fakes"},
         "Both near 1 for long: D wins, and G has little to learn from.",
-        (0, 1),
+        (0, 1.02),
     ),
     Curves("Speed", {"pictures_per_second": "pictures/s"}, "Real pictures shown to D in a second, evaluations left out.", (0, None)),
     Curves("Learning rates", {"lr_g": "generator", "lr_d": "discriminator"}, "As scheduled.", (0, None), only_if_it_changes=True),
@@ -189,7 +190,7 @@ def _headline(folder: RunFolder, status: Status | None) -> str:
 
 def _scores(evaluation: dict[str, Any] | None, path: Path) -> str:
     if not evaluation:
-        return f"<p>None yet: <code>ganvas evaluate {_escape(path)}</code> makes them.</p>"
+        return f"<p>None yet: <code>ganvas evaluate {_escape(shlex.quote(str(path)))}</code> makes them.</p>"
     rows, others = [], []
     for key, score in evaluation.items():
         if isinstance(score, dict) and "value" in score:
