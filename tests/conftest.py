@@ -36,6 +36,15 @@ def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         yield
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _one_thread() -> None:
+    """Each worker of pytest-xdist computes on one thread: theirs would wait for each other on a small machine."""
+    import torch
+
+    torch.set_num_threads(1)
+    os.environ["OMP_NUM_THREADS"] = "1"
+
+
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
     """The folder of local pictures; a test that asks for it is skipped where there is none."""

@@ -44,7 +44,8 @@ def evaluate(
     net = load_features(name, weights=None if weights is None else Path(weights), device=str(model.device))
     real = reference(opened.split("train"), opened.checksum, net, quiet=quiet)
     n = samples or SAMPLES
-    result = score(model.batches(n, seed=SEED, precision=choose_precision("auto", model.device)), real, net, quiet=quiet)
+    pictures = model.batches(n, seed=SEED, precision=choose_precision("auto", model.device))
+    result = score(pictures, real, net, total=n, quiet=quiet)
     judged = {"checkpoint": model.checkpoint_name, "checkpoint_checksum": model.checkpoint.checksum, "images": model.checkpoint.images}
     artifact.write_json(model.folder.evaluation_file, {**result.to_json(), **judged})
     write_report(model.folder)
