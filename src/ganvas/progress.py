@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import sys
 import time
@@ -64,10 +65,12 @@ class Progress:
         """Print a line without breaking the bar."""
         if self._quiet:
             return
-        if self._bar is not None:
-            self._bar.write(text, file=sys.stderr)
-        else:
-            print(text, file=sys.stderr, flush=True)
+        # A reader that left (`2>&1 | head`) must not end a training.
+        with contextlib.suppress(BrokenPipeError):
+            if self._bar is not None:
+                self._bar.write(text, file=sys.stderr)
+            else:
+                print(text, file=sys.stderr, flush=True)
 
     def close(self) -> None:
         """Finish the bar."""
