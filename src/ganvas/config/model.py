@@ -56,7 +56,10 @@ class _Mlp(Part):
     """What both players of a fully connected GAN have."""
 
     kind: Literal["mlp"] = "mlp"
-    init: Init = Field(default="torch", description="torch: PyTorch's own, fit for layers of any size; normal: N(0, 0.02)")
+    init: Literal["torch", "normal", "equalized"] = Field(
+        default="torch",
+        description="torch: PyTorch's own, fit for layers of any size; normal: N(0, 0.02); equalized: N(0, 1), divided by the root of their number when used (Karras et al. 2018)",
+    )
     labels: Literal["onehot"] | None = Field(default=None, description="the class is appended to the latent and to the pixels, one-hot")
 
 

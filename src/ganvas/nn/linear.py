@@ -2,22 +2,39 @@
 
 from __future__ import annotations
 
+import math
+
+import torch
 from torch import Tensor, nn
 
 
-class Maxout(nn.Module):
-    """The largest of k linear functions for each unit (Goodfellow et al. 2013, eq. 1)."""
+class EqualizedLinear(nn.Linear):
+    """A linear layer with weights from N(0, 1) that are divided by the root of their number when used.
 
-    def __init__(self, entering: int, units: int, pieces: int):
+    The equalised learning rate of Karras et al. 2018, section 4.1: under plain gradient descent a step moves the
+    output alike however many inputs there are, where otherwise it grows with their number.
+    """
+
+    def reset_parameters(self) -> None:
+        """N(0, 1), biases zero."""
+        nn.init.normal_(self.weight)
+        if self.bias is not None:
+            nn.init.zeros_(self.bias)
+
+    def forward(self, input: Tensor) -> Tensor:
+        """(B, entering) to (B, leaving)."""
+        # The input is scaled, not the weight: that is fewer numbers.
+        return nn.functional.linear(input / math.sqrt(self.in_features), self.weight, self.bias)
+
+
+class Maxout(nn.Module):
+    """The largest of k linear functions for each unit (Goodfellow et al. 2013, eq. 1), side by side in one layer."""
+
+    def __init__(self, linear: nn.Linear, pieces: int):
         super().__init__()
-        self.units, self.pieces = units, pieces
-        self.linear = nn.Linear(entering, units * pieces)
+        self.linear, self.pieces = linear, pieces
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, entering) to (B, units)."""
-        return self.linear(x).unflatten(1, (self.units, self.pieces)).amax(2)
-
-
-def maxout_or_leaky(entering: int, units: int, pieces: int, slope: float) -> list[nn.Module]:
-    """Maxout, or with one piece a linear layer and a leaky ReLU."""
-    return [Maxout(entering, units, pieces)] if pieces > 1 else [nn.Linear(entering, units), nn.LeakyReLU(slope)]
+        # The largest is found by `max`, whose gradient goes to one of equals; `amax` would divide it among them.
+        return torch.max(self.linear(x).unflatten(1, (-1, self.pieces)), 2).values
