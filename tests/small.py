@@ -10,12 +10,18 @@ from PIL import Image
 
 from ganvas.config import RunConfig, io
 
-NARROW = {
-    "family.generator.width": 8,
-    "family.generator.max_width": 32,
-    "family.discriminator.width": 8,
-    "family.discriminator.max_width": 32,
+NARROW: dict[str, dict[str, Any]] = {
+    "dcgan": {"width": 8, "max_width": 32},
+    "mlp": {"hidden": [16, 16]},
 }
+"""For each kind of network, what makes it small."""
+
+
+def narrow_networks(recipe: str) -> dict[str, Any]:
+    """Settings that make a recipe's networks small."""
+    family = io.recipe(recipe).family
+    players = {"generator": family.generator.kind, "discriminator": family.discriminator.kind}
+    return {f"family.{player}.{key}": value for player, kind in players.items() for key, value in NARROW[kind].items()}
 
 
 def disks(folder: Path, count: int = 96, size: int = 20, classes: tuple[str, ...] = ("blue", "red")) -> Path:
@@ -36,7 +42,7 @@ def config(recipe: str = "dcgan32", data: Path | str | None = None, **values: An
     """A recipe at 16 pixels with narrow networks and short everything; `values` use `__` for dots."""
     settings: dict[str, Any] = {
         "data.resolution": 16,
-        **NARROW,
+        **narrow_networks(recipe),
         "train.images": 128,
         "train.batch": 16,
         "train.device": "cpu",

@@ -19,6 +19,8 @@ Pixels = UInt8[Tensor, "b h w c"]
 Latents = Float[Tensor, "b z"]
 Labels = Int64[Tensor, "b"]
 """Class indices, 0 to classes - 1."""
+ClassLogits = Float[Tensor, "b k"]
+"""One number for each class, for each picture of a batch."""
 PerImage = Float[Tensor, "b"]
 """One number for each picture of a batch (a logit, a loss)."""
 

@@ -2,48 +2,21 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 import torch
 
-from ganvas.config import RunConfig, io
-from ganvas.families import build_family
-from ganvas.families.base import Family, StepState
+from curves import CLASSES, GOLDEN, STEPS, build, curve, narrow, train
+from ganvas.config import io
+from ganvas.families.base import StepState
 from ganvas.sampling.render import render
 from ganvas.types import Batch
 
-CLASSES = 3
 RECIPES = io.recipe_names()
-
-
-def narrow(name: str) -> RunConfig:
-    """The recipe at 16 pixels, four times as narrow as it gets."""
-    settings = {"data.resolution": 16, "train.batch": 8}
-    for player in ("generator", "discriminator"):
-        settings |= {f"family.{player}.width": 8, f"family.{player}.max_width": 32}
-    return io.load(name, (), settings)
-
-
-def build(config: RunConfig) -> Family:
-    return build_family(config.family, resolution=config.data.resolution, classes=CLASSES, seed=config.seed, device=torch.device("cpu"))
-
-
-def train(config: RunConfig, steps: int, precision: str = "fp32") -> tuple[Family, list[dict[str, float]]]:
-    family, state, batch, metrics = build(config), StepState(config.seed, torch.device("cpu"), precision), config.train.batch, []
-    real = torch.from_numpy(np.random.default_rng(0).uniform(-1, 1, (64, 3, 16, 16)).astype(np.float32)).cumsum(3).div(8).clamp(-1, 1)
-    position = 0
-
-    def draw() -> Batch:
-        nonlocal position
-        places = torch.arange(position, position + batch) % len(real)
-        start, position = position, position + batch
-        return Batch(real[places].contiguous(memory_format=torch.channels_last), places % CLASSES, start)
-
-    for _ in range(steps):
-        torch.manual_seed(state.images)
-        metrics.append({name: float(value) for name, value in family.step(draw, state).items()})
-        state.images, state.step = position, state.step + 1
-    return family, metrics
+RELATIVE = 0.01
+"""Of a curve's largest value. Weights changed by 3e-7 of their size, as other processors' sums differ, move it by 0.001."""
 
 
 @pytest.mark.parametrize("name", RECIPES)
@@ -62,9 +35,12 @@ def test_steps_train_every_parameter_with_finite_numbers(name: str, precision: s
     before = {f"{m}.{n}": p.clone() for m, module in build(config).modules().items() for n, p in module.named_parameters()}
     family, metrics = train(config, 4, precision)
     assert all(np.isfinite(list(step.values())).all() for step in metrics)
-    assert {"loss_g", "loss_d", "d_real", "d_fake"} <= metrics[-1].keys()
+    assert {"loss_g", "loss_d", "d_real", "d_fake"} <= {key for step in metrics for key in step}
     after = {f"{m}.{n}": p for m, module in family.modules().items() for n, p in module.named_parameters()}
-    assert [name for name in before if torch.equal(before[name], after[name])] == []
+    # What is added to every logit cancels between real pictures and fakes: always in Wasserstein's loss, and near an
+    # undecided critic, where these narrow networks begin, to within bf16's rounding in others.
+    cancels = {"discriminator.head.bias"}
+    assert [name for name in before if torch.equal(before[name], after[name]) and name not in cancels] == []
 
 
 @pytest.mark.parametrize("name", RECIPES)
@@ -92,3 +68,21 @@ def test_a_probe_leaves_no_trace(name: str) -> None:
     assert before.keys() == after.keys()
     assert [key for key in before if not torch.equal(before[key], after[key])] == []
     assert modes == {m: module.training for m, module in family.modules().items()}
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_the_first_steps_are_as_ever(name: str) -> None:
+    file = GOLDEN / f"{name}.json"
+    assert file.exists(), f"no golden curve yet: python tests/curves.py {name}"
+    golden, now = json.loads(file.read_text()), curve(name)
+    assert golden.keys() == now.keys()
+    for key, values in golden.items():
+        assert len(values) == STEPS
+        assert [v is None for v in values] == [v is None for v in now[key]]
+        expected, got = (np.array([v for v in series if v is not None]) for series in (values, now[key]))
+        worst = np.abs(got - expected).max() / np.abs(expected).max()
+        assert worst < RELATIVE, f"{key} is {worst:.2g} of its largest value off"
+
+
+def test_no_golden_curve_is_left_of_a_recipe_that_is_gone() -> None:
+    assert {file.stem for file in GOLDEN.glob("*.json")} <= set(RECIPES)

@@ -7,9 +7,9 @@ import math
 import pytest
 import torch
 
-from ganvas.config import BceLoss, HingeLoss
-from ganvas.losses.adversarial import build_loss, cross_entropy
-from ganvas.losses.penalties import r1
+from ganvas.config import BceLoss, GradientPenalty, HingeLoss, LeastSquaresLoss, R1Penalty, WassersteinLoss
+from ganvas.losses.adversarial import build_loss, class_loss, cross_entropy, fake_loss, real_loss
+from ganvas.losses.penalties import build_penalty, gradient_penalty, mixture, r1
 
 LOGITS = torch.tensor([-80.0, -2.0, 0.0, 3.0, 80.0])
 
@@ -51,3 +51,99 @@ def test_r1_can_be_learnt_from() -> None:
     real = torch.randn(2, 3, 4, 4, requires_grad=True)
     r1(real, (real * weight).sum((1, 2, 3))).mean().backward()
     assert torch.allclose(weight.grad, 2 * weight)  # type: ignore[arg-type]
+
+
+def test_two_sided_smoothing_moves_both() -> None:
+    loss, x = build_loss(BceLoss(real_target=0.9, fake_target=0.1)), torch.linspace(-5, 5, 10001)
+    assert float(x[loss.fake(x).argmin()].sigmoid()) == pytest.approx(0.1, abs=1e-3)
+    assert float(x[loss.real(x).argmin()].sigmoid()) == pytest.approx(0.9, abs=1e-3)
+
+
+def test_bce_is_the_logistic_loss() -> None:
+    loss, softplus = build_loss(BceLoss()), torch.nn.functional.softplus
+    for side, sign in ((loss.real, -1), (loss.fake, 1), (loss.generator, -1)):
+        assert torch.allclose(side(LOGITS), softplus(sign * LOGITS), atol=1e-6)
+
+
+def test_least_squares_are_distances_to_targets() -> None:
+    loss = build_loss(LeastSquaresLoss())
+    assert loss.real(LOGITS[1:4]).tolist() == [4.5, 0.5, 2]
+    assert loss.fake(LOGITS[1:4]).tolist() == [2, 0, 4.5]
+    assert loss.generator(LOGITS[1:4]).tolist() == [4.5, 0.5, 2]
+    # Mao et al. 2017, eq. 8: with b - c = 1 and b - a = 2 it is Pearson's chi-squared divergence.
+    pearson = build_loss(LeastSquaresLoss(fake_target=-1, real_target=1, generator_target=0))
+    assert pearson.generator(LOGITS[1:4]).tolist() == [2, 0, 4.5]
+    assert pearson.belief(torch.tensor([-2.0, -1, 0, 1, 3])).tolist() == [0, 0, 0.5, 1, 1]
+
+
+def test_wasserstein_is_the_difference_of_means() -> None:
+    loss, real, fake = build_loss(WassersteinLoss()), torch.tensor([1.0, 3]), torch.tensor([-2.0, 1])
+    assert float(loss.real(real).mean() + loss.fake(fake).mean()) == pytest.approx(-2.5)
+    assert loss.generator(fake).tolist() == [2, -1]
+
+
+@pytest.mark.parametrize("config", [BceLoss(), HingeLoss(), LeastSquaresLoss(), WassersteinLoss()])
+def test_losses_are_per_picture_and_pull_where_they_should(config: BceLoss | HingeLoss | LeastSquaresLoss | WassersteinLoss) -> None:
+    loss = build_loss(config)
+    for side, sign in ((loss.real, -1), (loss.fake, 1), (loss.generator, -1)):
+        logits = torch.tensor([-0.4, 0.3, 0.5], requires_grad=True)
+        value = side(logits)
+        assert value.shape == (3,)
+        (gradient,) = torch.autograd.grad(value.sum(), logits)
+        alone = side(logits.detach()[1:2])
+        assert torch.equal(alone, value.detach()[1:2])
+        # D wants real pictures up and fakes down, G its fakes up; least squares pull towards a target in between.
+        assert (gradient.sign()[1:] == sign).all()
+    believed = loss.belief(torch.linspace(-4, 4, 9))
+    assert 0 <= float(believed.min()) <= float(believed.max()) <= 1
+    assert (believed.diff() >= 0).all()
+
+
+def test_label_noise_swaps_the_sides_of_chosen_pictures() -> None:
+    loss, logits, flipped = build_loss(HingeLoss()), torch.tensor([-2.0, 0.5]), torch.tensor([True, False])
+    assert real_loss(loss, logits, flipped).tolist() == [0, 0.5]
+    assert fake_loss(loss, logits, flipped).tolist() == [3, 1.5]
+    assert torch.equal(real_loss(loss, logits, None), loss.real(logits))
+    assert torch.equal(fake_loss(loss, logits, None), loss.fake(logits))
+
+
+def test_gradient_penalty_of_a_linear_critic_is_known() -> None:
+    weight = torch.randn(3, 4, 4)
+    at = torch.randn(5, 3, 4, 4, requires_grad=True)
+    logits = (at * weight).sum((1, 2, 3))
+    assert torch.allclose(gradient_penalty(at, logits), (weight.norm() - 1).square().expand(5), atol=1e-5)
+    unit = (at * (weight / weight.norm())).sum((1, 2, 3))
+    assert gradient_penalty(at, unit).abs().max() < 1e-8
+
+
+def test_gradient_penalty_can_be_learnt_from_and_is_finite_at_zero() -> None:
+    weight = torch.full((3, 4, 4), 0.5, requires_grad=True)
+    at = torch.randn(2, 3, 4, 4, requires_grad=True)
+    gradient_penalty(at, (at * weight).sum((1, 2, 3))).mean().backward()
+    norm = weight.detach().norm()
+    assert torch.allclose(weight.grad, 2 * (norm - 1) * weight.detach() / norm)  # type: ignore[arg-type]
+    flat = torch.zeros(3, 4, 4, requires_grad=True)
+    gradient_penalty(at, (at * flat).sum((1, 2, 3))).mean().backward()
+    assert torch.isfinite(flat.grad).all()  # type: ignore[arg-type]
+
+
+def test_mixtures_lie_on_the_line() -> None:
+    real, fake = torch.randn(3, 3, 2, 2), torch.randn(3, 3, 2, 2)
+    mixed = mixture(real, fake.bfloat16(), torch.tensor([0.0, 1.0, 0.25], dtype=torch.float64))
+    assert mixed.dtype == real.dtype
+    assert torch.allclose(mixed[0], fake[0], atol=0.02)
+    assert torch.allclose(mixed[1], real[1])
+    assert torch.allclose(mixed[2], 0.25 * real[2] + 0.75 * fake[2], atol=0.02)
+
+
+def test_penalties_say_where_and_how_much() -> None:
+    real, fake, share = torch.randn(2, 3, 2, 2), torch.randn(2, 3, 2, 2), torch.tensor([0.5, 0.5])
+    first, second = build_penalty(R1Penalty(weight=10)), build_penalty(GradientPenalty(weight=10))
+    assert (first.factor, second.factor) == (5, 10)
+    assert torch.equal(first.at(real, fake, share), real)
+    assert torch.allclose(second.at(real, fake, share), (real + fake) / 2)
+
+
+def test_class_loss_is_the_surprise() -> None:
+    assert torch.allclose(class_loss(torch.zeros(2, 4), torch.tensor([0, 3])), torch.full((2,), math.log(4)))
+    assert class_loss(torch.tensor([[50.0, 0, 0]]), torch.tensor([0])).item() == pytest.approx(0, abs=1e-6)

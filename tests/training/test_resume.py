@@ -19,6 +19,7 @@ import ganvas
 from denoiser import Denoiser
 from ganvas.errors import RunError, UsageError
 from ganvas.runs import RunFolder
+from ganvas.training.loop import Trainer
 from small import config
 
 
@@ -31,7 +32,7 @@ def tensors(run: Path) -> dict[str, torch.Tensor]:
 def check_equal(a: Path, b: Path) -> None:
     first, second = tensors(a), tensors(b)
     assert first.keys() == second.keys()
-    assert any("exp_avg" in key for key in first)
+    assert any("exp_avg" in key or "momentum_buffer" in key for key in first)
     different = [key for key in first if not torch.equal(first[key], second[key])]
     assert different == []
 
@@ -59,6 +60,29 @@ SETTINGS = {
         "schedule": {"kind": "cosine", "warmup_images": 50},
     },
     "bf16": {"train__precision": "bf16"},
+    "sgd": {
+        "family__critic_augment": None,
+        "family__optimizer_g": {"kind": "sgd", "lr": 0.01, "momentum": 0.9},
+        "family__optimizer_d": {"kind": "sgd", "lr": 0.01},
+        "family__loss": {"kind": "least_squares", "label_noise": 0.2},
+        "family__d_every": 2,
+        "schedule": {"kind": "step", "steps": 3},
+    },
+    "wasserstein": {
+        "family__critic_augment": None,
+        "family__discriminator__norm": None,
+        "family__loss": {"kind": "wasserstein"},
+        "family__penalty": {"kind": "gradient"},
+        "family__d_steps": 2,
+    },
+    "mlp": {
+        "recipe": "dogs-simple",
+        "family__generator__labels": "onehot",
+        "family__discriminator__labels": "onehot",
+        "family__optimizer_d__momentum": 0.5,
+    },
+    "cats": {"recipe": "cats-dcgan"},
+    "auxiliary": {"family__generator__labels": "onehot", "family__discriminator__labels": "auxiliary"},
 }
 
 
@@ -68,8 +92,8 @@ def test_stopped_and_resumed_equals_uninterrupted(packed: Path, tmp_path: Path, 
     ganvas.train(whole, out=tmp_path / "whole", quiet=True)
     # 100 is no multiple of the log, grid and checkpoint intervals, nor of an epoch (80 pictures).
     part = whole.model_copy(update={"train": whole.train.model_copy(update={"images": 100})})
-    if name == "all":
-        part = part.model_copy(update={"schedule": whole.schedule})
+    if whole.schedule.kind != "constant":
+        # A rate that depends on the run's length: the same run, stopped after its first step.
         halted = ganvas.train(whole, out=tmp_path / "part", stop_after=1e-6, quiet=True)
         assert halted.state == "stopped"
     else:
@@ -79,6 +103,24 @@ def test_stopped_and_resumed_equals_uninterrupted(packed: Path, tmp_path: Path, 
     assert lines(tmp_path / "whole")[-1]["images"] == lines(tmp_path / "part")[-1]["images"] == 192
     last = RunFolder(tmp_path / "whole").grids()[-1][1].name
     assert (tmp_path / "whole/samples" / last).read_bytes() == (tmp_path / "part/samples" / last).read_bytes()
+
+
+def test_a_plateau_falls_alike_after_a_resume(packed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # A number made of the samples stands in for their KID, which takes seconds. It is never better by 99%: the rate
+    # halves at the second evaluation and at each one after.
+    monkeypatch.setattr("ganvas.monitor.best.quick_kid", lambda batches, *_: sum(float(b.mean()) for b in batches))
+    plateau = {"kind": "plateau", "patience": 1, "threshold": 0.99, "gamma": 0.5}
+    planned = config(data=packed, train__images=256, schedule=plateau, evaluation={"every": 32, "samples": 100}, log__every=16)
+    ganvas.train(planned, out=tmp_path / "whole", quiet=True)
+    with monkeypatch.context() as patch:
+        patch.setattr(Trainer, "_must_stop", lambda self, _: self.state.images >= 112)
+        assert ganvas.train(planned, out=tmp_path / "part", quiet=True).images == 112
+    ganvas.resume(tmp_path / "part", quiet=True)
+    check_equal(tmp_path / "whole", tmp_path / "part")
+    rates = [line["lr_g"] for line in lines(tmp_path / "whole")]
+    assert rates == [line["lr_g"] for line in lines(tmp_path / "part")]
+    assert rates[0] == 2e-4
+    assert min(rates) <= 2e-4 * 0.5**3  # type: ignore[type-var]
 
 
 def test_same_seed_same_bits_and_another_seed_others(packed: Path, tmp_path: Path) -> None:

@@ -2,9 +2,9 @@
 
 from ganvas.config.data import AugmentConfig, DataConfig
 from ganvas.config.family import Family, GanConfig, LatentConfig
-from ganvas.config.model import DcganDiscriminator, DcganGenerator
-from ganvas.config.objective import BceLoss, DiffAugment, HingeLoss, R1Penalty
-from ganvas.config.optim import AdamConfig, EmaConfig, ScheduleConfig
+from ganvas.config.model import DcganDiscriminator, DcganGenerator, MlpDiscriminator, MlpGenerator
+from ganvas.config.objective import BceLoss, DiffAugment, GradientPenalty, HingeLoss, LeastSquaresLoss, R1Penalty, WassersteinLoss
+from ganvas.config.optim import AdamConfig, EmaConfig, PlateauSchedule, ScheduleConfig, SgdConfig, StepSchedule
 from ganvas.config.run import CheckpointConfig, EvaluationConfig, LogConfig, RunConfig, SamplesConfig, TrainConfig
 
 __all__ = [
@@ -20,12 +20,20 @@ __all__ = [
     "EvaluationConfig",
     "Family",
     "GanConfig",
+    "GradientPenalty",
     "HingeLoss",
     "LatentConfig",
+    "LeastSquaresLoss",
     "LogConfig",
+    "MlpDiscriminator",
+    "MlpGenerator",
+    "PlateauSchedule",
     "R1Penalty",
     "RunConfig",
     "SamplesConfig",
     "ScheduleConfig",
+    "SgdConfig",
+    "StepSchedule",
     "TrainConfig",
+    "WassersteinLoss",
 ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, get_args, get_origin
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
 
 from ganvas.errors import UsageError, nearest
 
@@ -14,6 +14,15 @@ class Part(BaseModel):
     """A part of a run's config."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True, allow_inf_nan=False)
+
+
+def kind_or(default: str) -> BeforeValidator:
+    """For a union told apart by `kind`: a mapping that names none is of the kind `default`."""
+
+    def named(value: Any) -> Any:
+        return {"kind": default, **value} if isinstance(value, dict) and "kind" not in value else value
+
+    return BeforeValidator(named)
 
 
 def explain(error: ValidationError, model: type[BaseModel], where: str) -> UsageError:
@@ -50,12 +59,12 @@ def _models(annotation: Any) -> Iterable[type[BaseModel]]:
 def _below(models: list[type[BaseModel]], key: str) -> list[type[BaseModel]]:
     """The models that the value of `key` may be, or the one of `models` whose `kind` is `key`."""
     found = [m for model in models if key in model.model_fields for m in _models(model.model_fields[key].annotation)]
-    return found or [m for m in models if _kind(m) == key]
+    return found or [m for m in models if key in _kinds(m)]
 
 
-def _kind(model: type[BaseModel]) -> str | None:
+def _kinds(model: type[BaseModel]) -> tuple[Any, ...]:
     field = model.model_fields.get("kind")
-    return None if field is None else field.default
+    return () if field is None else get_args(field.annotation)
 
 
 def known_keys(model: type[BaseModel], keys: list[str]) -> set[str]:
@@ -70,7 +79,7 @@ def _without_tags(model: type[BaseModel], keys: list[str]) -> list[str]:
     """The place of a value without the tags that pydantic puts into it."""
     kept, models = [], [model]
     for key in keys:
-        is_tag = bool(models) and all(key not in m.model_fields for m in models) and any(_kind(m) == key for m in models)
+        is_tag = bool(models) and all(key not in m.model_fields for m in models) and any(key in _kinds(m) for m in models)
         if not is_tag:
             kept.append(key)
         models = _below(models, key)

@@ -27,3 +27,6 @@ class AugmentConfig(Part):
     """Augmentation of real pictures, before the discriminator sees them."""
 
     flip: bool = Field(default=False, description="mirror half of the pictures, left to right")
+    rotate: float = Field(default=0.0, ge=0, le=180, description="turn by up to so many degrees either way")
+    crop: float = Field(default=1.0, gt=0, le=1, description="smallest share of the side that a random crop keeps; 1: no crop")
+    jitter: float = Field(default=0.0, ge=0, le=1, description="strength of random changes of colour; 0: none")

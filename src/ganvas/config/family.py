@@ -7,9 +7,9 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from ganvas.config.base import Part
-from ganvas.config.model import DcganDiscriminator, DcganGenerator
-from ganvas.config.objective import BceLoss, DiffAugment, Loss, R1Penalty
-from ganvas.config.optim import AdamConfig
+from ganvas.config.model import DcganDiscriminator, DcganGenerator, Discriminator, Generator
+from ganvas.config.objective import BceLoss, DiffAugment, Loss, Penalty, WassersteinLoss
+from ganvas.config.optim import AdamConfig, Optimizer
 
 
 class LatentConfig(Part):
@@ -24,14 +24,21 @@ class GanConfig(Part):
 
     kind: Literal["gan"] = "gan"
     latent: LatentConfig = LatentConfig()
-    generator: DcganGenerator = DcganGenerator()
-    discriminator: DcganDiscriminator = DcganDiscriminator()
+    generator: Generator = DcganGenerator()
+    discriminator: Discriminator = DcganDiscriminator()
+    pixel_range: tuple[float, float] = Field(
+        default=(-1.0, 1.0), description="the range in which the networks hold pixels: [-1, 1] or [0, 1]; all else holds them in [-1, 1]"
+    )
     loss: Loss = BceLoss()
-    penalty: R1Penalty | None = None
+    penalty: Penalty | None = None
     critic_augment: DiffAugment | None = None
-    optimizer_g: AdamConfig = AdamConfig()
-    optimizer_d: AdamConfig = AdamConfig()
+    optimizer_g: Optimizer = AdamConfig()
+    optimizer_d: Optimizer = AdamConfig()
     d_steps: int = Field(default=1, ge=1, description="discriminator steps for each generator step")
+    d_every: int = Field(
+        default=1, ge=1, description="the discriminator learns at every so many-th step only; pictures that it skips are counted as shown"
+    )
+    auxiliary_weight: float = Field(default=1.0, gt=0, description="weight of the class loss where discriminator.labels is auxiliary")
     reuse_fakes: bool = Field(
         default=True, description="the generator's step judges the fakes of the last discriminator step again, rather than new ones"
     )
@@ -48,10 +55,33 @@ class GanConfig(Part):
     def _consistent(self) -> GanConfig:
         if (self.generator.labels is None) != (self.discriminator.labels is None):
             raise ValueError("generator.labels and discriminator.labels go together: set both, or neither")
-        if self.penalty is not None and self.discriminator.norm == "batch":
+        if self.penalty is not None and getattr(self.discriminator, "norm", None) == "batch":
             raise ValueError(
                 "a gradient penalty needs a discriminator without batch norm, which mixes the pictures of a batch: set family.discriminator.norm=null"
             )
+        if self.d_steps > 1 and self.d_every > 1:
+            raise ValueError("d_steps and d_every contradict each other: more steps of the discriminator, or fewer; leave one of them at 1")
+        return self
+
+    @model_validator(mode="after")
+    def _critic_is_lipschitz(self) -> GanConfig:
+        if not isinstance(self.loss, WassersteinLoss):
+            return self
+        spectral, clip = getattr(self.discriminator, "spectral_norm", False), self.loss.clip is not None
+        if clip and (spectral or self.penalty is not None):
+            raise ValueError("loss.clip, a penalty and spectral norm each keep a critic Lipschitz: choose one of them")
+        if not (clip or spectral or self.penalty is not None):
+            raise ValueError(
+                "a Wasserstein critic must be kept Lipschitz: set family.loss.clip=0.01, family.penalty={kind: gradient} or family.discriminator.spectral_norm=true"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _range_can_be_made(self) -> GanConfig:
+        if self.pixel_range not in ((-1, 1), (0, 1)):
+            raise ValueError(f"pixel_range is {list(self.pixel_range)}, expected [-1, 1] or [0, 1]")
+        if getattr(self.generator, "output", "tanh") == "sigmoid" and self.pixel_range != (0, 1):
+            raise ValueError("a sigmoid makes pixels in [0, 1] only: set family.pixel_range=[0, 1], or family.generator.output=tanh")
         return self
 
 

@@ -4,26 +4,56 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
-from ganvas.config.base import Part
+from ganvas.config.base import Part, kind_or
 
 
-class BceLoss(Part):
-    """Binary cross-entropy on logits, G non-saturating (Goodfellow et al. 2014)."""
+class _Noisy(Part):
+    label_noise: float = Field(
+        default=0.0, ge=0, le=0.5, description="share of D's pictures, real and fake, that it learns as their opposite (0.1: every tenth)"
+    )
+
+
+class BceLoss(_Noisy):
+    """Binary cross-entropy on logits, G non-saturating (Goodfellow et al. 2014). With targets 1 and 0 it is the logistic loss."""
 
     kind: Literal["bce"] = "bce"
     real_target: float = Field(default=1.0, ge=0, le=1, description="D's target for real pictures (0.9: one-sided label smoothing)")
-    fake_target: float = Field(default=0.0, ge=0, le=1, description="D's target for fakes")
+    fake_target: float = Field(default=0.0, ge=0, le=1, description="D's target for fakes (0.1, with 0.9 for real: two-sided)")
 
 
-class HingeLoss(Part):
+class HingeLoss(_Noisy):
     """Hinge (Lim and Ye 2017; Miyato et al. 2018)."""
 
     kind: Literal["hinge"] = "hinge"
 
 
-Loss = Annotated[BceLoss | HingeLoss, Field(discriminator="kind")]
+class LeastSquaresLoss(_Noisy):
+    """Least squares (Mao et al. 2017, eq. 2 and 9)."""
+
+    kind: Literal["least_squares"] = "least_squares"
+    real_target: float = Field(default=1.0, description="b: what D should say of real pictures")
+    fake_target: float = Field(default=0.0, description="a: what D should say of fakes")
+    generator_target: float = Field(default=1.0, description="c: what G wants D to say of its fakes")
+
+    @model_validator(mode="after")
+    def _real_is_above_fake(self) -> LeastSquaresLoss:
+        if not self.real_target > self.fake_target:
+            raise ValueError(f"real_target ({self.real_target:g}) must be above fake_target ({self.fake_target:g})")
+        return self
+
+
+class WassersteinLoss(Part):
+    """The critic's mean on real pictures less that on fakes (Arjovsky et al. 2017); something must keep the critic Lipschitz."""
+
+    kind: Literal["wasserstein"] = "wasserstein"
+    clip: float | None = Field(
+        default=None, gt=0, description="D's parameters are clipped to [-clip, clip] after each step (0.01 in the paper); null: not"
+    )
+
+
+Loss = Annotated[BceLoss | HingeLoss | LeastSquaresLoss | WassersteinLoss, Field(discriminator="kind")]
 
 
 class R1Penalty(Part):
@@ -32,6 +62,17 @@ class R1Penalty(Part):
     kind: Literal["r1"] = "r1"
     weight: float = Field(default=1.0, gt=0, description="gamma; the penalty is gamma/2 times the squared norm")
     every: int = Field(default=16, ge=1, description="steps between two penalties; each is multiplied by this (lazy regularisation)")
+
+
+class GradientPenalty(Part):
+    """(|grad D| - 1)^2 between real pictures and fakes (Gulrajani et al. 2017)."""
+
+    kind: Literal["gradient"] = "gradient"
+    weight: float = Field(default=10.0, gt=0, description="lambda")
+    every: int = Field(default=1, ge=1, description="steps between two penalties; each is multiplied by this (lazy regularisation)")
+
+
+Penalty = Annotated[R1Penalty | GradientPenalty, Field(discriminator="kind"), kind_or("r1")]
 
 
 class DiffAugment(Part):

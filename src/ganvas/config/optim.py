@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
-from ganvas.config.base import Part
+from ganvas.config.base import Part, kind_or
 
 
 class AdamConfig(Part):
@@ -18,13 +18,51 @@ class AdamConfig(Part):
     eps: float = Field(default=1e-8, gt=0)
 
 
-class ScheduleConfig(Part):
-    """The learning rate's factor over the run."""
+class SgdConfig(Part):
+    """Stochastic gradient descent, with Polyak's momentum where it is above zero."""
+
+    kind: Literal["sgd"] = "sgd"
+    lr: float = Field(default=0.01, gt=0)
+    momentum: float = Field(default=0.0, ge=0, lt=1)
+
+
+Optimizer = Annotated[AdamConfig | SgdConfig, Field(discriminator="kind"), kind_or("adam")]
+
+
+class _Schedule(Part):
+    warmup_images: int = Field(default=0, ge=0, description="pictures over which the rate rises from zero")
+
+
+class ScheduleConfig(_Schedule):
+    """The learning rate's factor over the run: one, or falling along a line or half a cosine."""
 
     kind: Literal["constant", "linear", "cosine"] = "constant"
-    warmup_images: int = Field(default=0, ge=0, description="pictures over which the rate rises from zero")
     start: float = Field(default=0.0, ge=0, lt=1, description="share of the run after which the rate begins to fall")
     final: float = Field(default=0.0, ge=0, le=1, description="factor at the end")
+
+
+class StepSchedule(_Schedule):
+    """The rate is multiplied by `gamma` at evenly spaced moments, `steps` times in a run."""
+
+    kind: Literal["step"] = "step"
+    steps: int = Field(default=10, ge=1, description="the run is cut into so many parts; the rate falls after each")
+    gamma: float = Field(default=0.5, gt=0, le=1, description="factor at each")
+
+
+class PlateauSchedule(_Schedule):
+    """The rate falls when the pictures stop getting better: the signal is the KID of the evaluations while training.
+
+    A player's loss is no signal: it says how the other one stands, not how good the pictures are.
+    """
+
+    kind: Literal["plateau"] = "plateau"
+    patience: int = Field(default=3, ge=1, description="evaluations without a better KID after which the rate falls")
+    gamma: float = Field(default=0.5, gt=0, lt=1, description="factor at each fall")
+    threshold: float = Field(default=0.01, ge=0, lt=1, description="a KID is better if it is lower by this share of the best one")
+    minimum: float = Field(default=0.01, gt=0, le=1, description="the factor does not fall below this")
+
+
+Schedule = Annotated[ScheduleConfig | StepSchedule | PlateauSchedule, Field(discriminator="kind"), kind_or("constant")]
 
 
 class EmaConfig(Part):

@@ -9,7 +9,7 @@ from pydantic import Field, field_validator, model_validator
 from ganvas.config.base import Part
 from ganvas.config.data import AugmentConfig, DataConfig
 from ganvas.config.family import Family, GanConfig
-from ganvas.config.optim import EmaConfig, ScheduleConfig
+from ganvas.config.optim import EmaConfig, PlateauSchedule, Schedule, ScheduleConfig
 from ganvas.units import parse_duration
 
 
@@ -86,9 +86,23 @@ class RunConfig(Part):
     augment: AugmentConfig = AugmentConfig()
     family: Family = GanConfig()
     train: TrainConfig = TrainConfig(images=1_000_000)
-    schedule: ScheduleConfig = ScheduleConfig()
+    schedule: Schedule = ScheduleConfig()
     ema: EmaConfig | None = EmaConfig()
     log: LogConfig = LogConfig()
     samples: SamplesConfig = SamplesConfig()
     checkpoint: CheckpointConfig = CheckpointConfig()
     evaluation: EvaluationConfig | None = EvaluationConfig()
+
+    @model_validator(mode="after")
+    def _plateau_has_a_signal(self) -> RunConfig:
+        if isinstance(self.schedule, PlateauSchedule):
+            if self.evaluation is None:
+                raise ValueError(
+                    "schedule.kind is plateau, which listens to the KID of evaluations, but evaluation is null: set evaluation.every"
+                )
+            if self.train.budget is not None and self.evaluation.every is None:
+                # How often a budget evaluates is measured anew in each session: a resumed run would learn at other rates.
+                raise ValueError(
+                    "schedule.kind is plateau and train.budget is set: set evaluation.every, so that a resumed run falls when it would have"
+                )
+        return self

@@ -11,16 +11,17 @@ from torch import Tensor, nn
 from ganvas import rng
 from ganvas.augment.diffaug import DiffAugment
 from ganvas.config.family import GanConfig, LatentConfig
-from ganvas.config.optim import AdamConfig
+from ganvas.config.objective import WassersteinLoss
 from ganvas.errors import UsageError
 from ganvas.families.base import Draw, StepState
-from ganvas.losses.adversarial import build_loss
-from ganvas.losses.penalties import r1
+from ganvas.families.optimizers import build_optimizer
+from ganvas.losses.adversarial import build_loss, class_loss, fake_loss, real_loss
+from ganvas.losses.penalties import build_penalty
 from ganvas.models import build_discriminator, build_generator
 from ganvas.nn.norm import batch_norms
 from ganvas.sampling import latent
 from ganvas.sampling.labels import draw_labels
-from ganvas.types import Batch, Images, Labels, Latents, PerImage
+from ganvas.types import Batch, ClassLogits, Images, Labels, Latents, PerImage
 
 
 class Gan:
@@ -42,15 +43,19 @@ class Gan:
         self.config = config
         self.classes = classes if config.conditional else 0
         rng.seed_torch(seed, "weights")
-        self.generator = build_generator(config.generator, resolution, config.latent.size, self.classes)
-        self.discriminator = build_discriminator(config.discriminator, resolution, self.classes)
+        self.generator = build_generator(config.generator, resolution, config.latent.size, self.classes, config.pixel_range)
+        self.discriminator = build_discriminator(config.discriminator, resolution, self.classes, config.pixel_range)
         for module in (self.generator, self.discriminator):
             module.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.loss = build_loss(config.loss)
+        self.penalty = build_penalty(config.penalty) if config.penalty else None
+        self.clip = config.loss.clip if isinstance(config.loss, WassersteinLoss) else None
+        self.label_noise = 0.0 if isinstance(config.loss, WassersteinLoss) else config.loss.label_noise
+        self.auxiliary = config.discriminator.labels == "auxiliary"
         self.augment = DiffAugment(config.critic_augment, seed) if config.critic_augment else None
         self._optimizers = {
-            "generator": adam(self.generator, config.optimizer_g),
-            "discriminator": adam(self.discriminator, config.optimizer_d),
+            "generator": build_optimizer(self.generator, config.optimizer_g),
+            "discriminator": build_optimizer(self.discriminator, config.optimizer_d),
         }
 
     def modules(self) -> Mapping[str, nn.Module]:
@@ -62,64 +67,102 @@ class Gan:
         return self._optimizers
 
     def step(self, draw: Draw, state: StepState) -> dict[str, Tensor]:
-        """`d_steps` updates of D on new pictures, then one of G."""
+        """`d_steps` updates of D on new pictures, then one of G; D rests at all but every `d_every`-th step."""
         for _ in range(self.config.d_steps - 1):
             batch = draw()
             with torch.no_grad():
                 fakes, labels = self._fakes(batch, state, "fake")
             self._step_discriminator(batch, fakes, labels, state)
-        batch, reuse = draw(), self.config.reuse_fakes
+        learns = state.step % self.config.d_every == 0
+        # Pictures that D skips were drawn and count as shown: lengths and schedules mean the same for all recipes.
+        batch, reuse = draw(), self.config.reuse_fakes or not learns
         # Where G's step judges the same fakes again instead of making others, their graph is kept for it.
         with contextlib.nullcontext() if reuse else torch.no_grad():
             fakes, labels = self._fakes(batch, state, "fake")
-        metrics = self._step_discriminator(batch, fakes.detach(), labels, state)
+        metrics = self._step_discriminator(batch, fakes.detach(), labels, state) if learns else {}
         if not reuse:
             fakes, labels = self._fakes(batch, state, "fake_g")
         return metrics | self._step_generator(fakes, labels, batch.start, state)
 
     def _step_discriminator(self, batch: Batch, fakes: Images, labels: Labels | None, state: StepState) -> dict[str, Tensor]:
-        real_logits = self.critic(batch.images, batch.labels, "real", batch.start, state)
-        fake_logits = self.critic(fakes, labels, "fake", batch.start, state)
-        loss = self.loss.real(real_logits).mean() + self.loss.fake(fake_logits).mean()
-        metrics = {
-            "loss_d": loss.detach(),
-            "d_real": real_logits.detach().sigmoid().mean(),
-            "d_fake": fake_logits.detach().sigmoid().mean(),
-            "d_accuracy_real": (real_logits > 0).float().mean(),
-            "d_accuracy_fake": (fake_logits < 0).float().mean(),
-        }
+        real_logits, real_classes = self.critic(batch.images, batch.labels, "real", batch.start, state)
+        fake_logits, fake_classes = self.critic(fakes, labels, "fake", batch.start, state)
+        loss_real = real_loss(self.loss, real_logits, self._flips("real", batch, state)).mean()
+        loss_fake = fake_loss(self.loss, fake_logits, self._flips("fake", batch, state)).mean()
+        metrics = {"loss_d_real": loss_real.detach(), "loss_d_fake": loss_fake.detach()}
+        loss = loss_real + loss_fake
+        metrics["loss_d"] = loss.detach()
+        if real_classes is not None and fake_classes is not None and batch.labels is not None and labels is not None:
+            guesses = class_loss(real_classes, batch.labels).mean() + class_loss(fake_classes, labels).mean()
+            loss = loss + self.config.auxiliary_weight * guesses
+            metrics["loss_classes"] = guesses.detach()
+        metrics |= self._judgement(real_logits.detach(), fake_logits.detach())
         optimizer = self._optimizers["discriminator"]
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
-        penalty = self.config.penalty
-        if penalty is not None and state.step % penalty.every == 0:
-            real = batch.images.detach().requires_grad_()
-            with state.full_precision():
-                value = r1(real, self._judge(real, batch.labels, "real", batch.start)).mean()
-            (value * (0.5 * penalty.weight * penalty.every)).backward()
-            metrics["r1"] = value.detach()
+        metrics |= self._penalise(batch, fakes, state)
         optimizer.step()
+        if self.clip is not None:
+            clip_parameters(self.discriminator, self.clip)
         return metrics
+
+    def _judgement(self, real: PerImage, fake: PerImage) -> dict[str, Tensor]:
+        """What D thinks of both kinds of pictures."""
+        believed_real, believed_fake = self.loss.belief(real), self.loss.belief(fake)
+        return {
+            "d_real": believed_real.mean(),
+            "d_fake": believed_fake.mean(),
+            "d_accuracy_real": (believed_real > 0.5).float().mean(),
+            "d_accuracy_fake": (believed_fake < 0.5).float().mean(),
+            "d_logit_real": real.mean(),
+            "d_logit_fake": fake.mean(),
+        }
+
+    def _flips(self, kind: str, batch: Batch, state: StepState) -> Tensor | None:
+        """Which pictures D learns as their opposite; a picture's lot depends on its place in the stream alone."""
+        if not self.label_noise:
+            return None
+        count = batch.images.shape[0]
+        lots = rng.uniforms(state.seed, f"label_noise/{kind}", batch.start, count, 1)[:, 0]
+        return (lots < self.label_noise).to(state.device)
+
+    def _penalise(self, batch: Batch, fakes: Images, state: StepState) -> dict[str, Tensor]:
+        """Add a penalty's gradient to D's, at the updates where it is due."""
+        config, penalty = self.config.penalty, self.penalty
+        if config is None or penalty is None or (state.step // self.config.d_every) % config.every:
+            return {}
+        share = rng.uniforms(state.seed, "penalty", batch.start, batch.images.shape[0], 1)[:, 0].to(state.device, torch.float32)
+        at = penalty.at(batch.images.detach(), fakes, share).detach().requires_grad_()
+        with state.full_precision():
+            logits, _ = self._judge(at, batch.labels, "real", batch.start)
+            value = penalty.value(at, logits).mean()
+        (value * (penalty.factor * config.every)).backward()
+        return {penalty.name: value.detach()}
 
     def _step_generator(self, fakes: Images, labels: Labels | None, start: int, state: StepState) -> dict[str, Tensor]:
         with frozen(self.discriminator):
-            logits = self.critic(fakes, labels, "generator", start, state)
+            logits, classes = self.critic(fakes, labels, "generator", start, state)
             loss = self.loss.generator(logits).mean()
+            metrics = {"loss_g": loss.detach()}
+            if classes is not None and labels is not None:
+                loss = loss + self.config.auxiliary_weight * class_loss(classes, labels).mean()
             optimizer = self._optimizers["generator"]
             optimizer.zero_grad(set_to_none=True)
             loss.backward()
         optimizer.step()
-        return {"loss_g": loss.detach()}
+        return metrics
 
-    def critic(self, images: Images, labels: Labels | None, stream: str, start: int, state: StepState) -> PerImage:
-        """D(T(x)): logits of pictures that were augmented first, in the run's precision."""
+    def critic(
+        self, images: Images, labels: Labels | None, stream: str, start: int, state: StepState
+    ) -> tuple[PerImage, ClassLogits | None]:
+        """D(T(x)): logits of pictures that were augmented first, in the run's precision, and an auxiliary classifier's."""
         with state.autocast():
             return self._judge(images, labels, stream, start)
 
-    def _judge(self, images: Images, labels: Labels | None, stream: str, start: int) -> PerImage:
+    def _judge(self, images: Images, labels: Labels | None, stream: str, start: int) -> tuple[PerImage, ClassLogits | None]:
         if self.augment is not None:
             images = self.augment(images, stream, start)
-        return self.discriminator(images, labels)
+        return self.discriminator(images, labels, with_classes=True) if self.auxiliary else (self.discriminator(images, labels), None)
 
     def _fakes(self, batch: Batch, state: StepState, stream: str) -> tuple[Images, Labels | None]:
         count = batch.images.shape[0]
@@ -139,7 +182,7 @@ class Gan:
         """D's accuracy on real pictures, not augmented; its batch norms use the batch and remember nothing of it."""
         with remembering_nothing(self.discriminator), state.autocast():
             logits = self.discriminator(batch.images, batch.labels)
-        return {"d_accuracy": (logits > 0).float().mean(), "d_logit": logits.float().mean()}
+        return {"d_accuracy": (self.loss.belief(logits) > 0.5).float().mean(), "d_logit": logits.float().mean()}
 
     def sampler(self, modules: Mapping[str, nn.Module]) -> GanSampler:
         """Samples with a generator (the family's own, or its average)."""
@@ -161,9 +204,11 @@ class GanSampler:
         return self.generator(latents, labels)
 
 
-def adam(module: nn.Module, config: AdamConfig) -> torch.optim.Optimizer:
-    """Adam over a module's parameters, all of them updated by one fused kernel."""
-    return torch.optim.Adam(module.parameters(), lr=config.lr, betas=config.betas, eps=config.eps, fused=True)
+@torch.no_grad()
+def clip_parameters(module: nn.Module, limit: float) -> None:
+    """Every parameter clipped to [-limit, limit] (Arjovsky et al. 2017, algorithm 1, line 7)."""
+    for parameter in module.parameters():
+        parameter.clamp_(-limit, limit)
 
 
 @contextlib.contextmanager

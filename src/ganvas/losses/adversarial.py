@@ -8,10 +8,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
+import torch
+from torch import Tensor
 from torch.nn import functional as F
 
-from ganvas.config.objective import BceLoss, HingeLoss, Loss
-from ganvas.types import PerImage
+from ganvas.config.objective import BceLoss, HingeLoss, LeastSquaresLoss, Loss, WassersteinLoss
+from ganvas.types import ClassLogits, Labels, PerImage
 
 
 @runtime_checkable
@@ -28,6 +30,10 @@ class Adversarial(Protocol):
 
     def generator(self, logits: PerImage) -> PerImage:
         """G's loss at its fakes."""
+        ...
+
+    def belief(self, logits: PerImage) -> PerImage:
+        """How real D takes pictures for, 0 to 1; above one half it says real. For people: nothing is learnt from it."""
         ...
 
 
@@ -54,6 +60,10 @@ class Bce:
         """-log D(G(z)): G's target is one, whatever D's smoothing."""
         return cross_entropy(logits, 1.0)
 
+    def belief(self, logits: PerImage) -> PerImage:
+        """The logistic function of the logit."""
+        return logits.sigmoid()
+
 
 @dataclass(frozen=True)
 class Hinge:
@@ -73,10 +83,76 @@ class Hinge:
         """-D(G(z))."""
         return -logits
 
+    def belief(self, logits: PerImage) -> PerImage:
+        """The logistic function of the logit: one half at zero, between the two margins."""
+        return logits.sigmoid()
 
-LOSSES = {BceLoss: Bce, HingeLoss: Hinge}
+
+@dataclass(frozen=True)
+class LeastSquares:
+    """Mao et al. 2017, eq. 2 and, with its targets, 9."""
+
+    config: LeastSquaresLoss
+
+    def real(self, logits: PerImage) -> PerImage:
+        """(D(x) - b)^2 / 2."""
+        return (logits - self.config.real_target).square() / 2
+
+    def fake(self, logits: PerImage) -> PerImage:
+        """(D(G(z)) - a)^2 / 2."""
+        return (logits - self.config.fake_target).square() / 2
+
+    def generator(self, logits: PerImage) -> PerImage:
+        """(D(G(z)) - c)^2 / 2."""
+        return (logits - self.config.generator_target).square() / 2
+
+    def belief(self, logits: PerImage) -> PerImage:
+        """Where the answer lies between the fake target and the real one."""
+        low, high = self.config.fake_target, self.config.real_target
+        return ((logits - low) / (high - low)).clamp(0, 1)
+
+
+@dataclass(frozen=True)
+class Wasserstein:
+    """Arjovsky et al. 2017, eq. 2 and algorithm 1, for a critic that is kept Lipschitz."""
+
+    config: WassersteinLoss
+
+    def real(self, logits: PerImage) -> PerImage:
+        """-f(x)."""
+        return -logits
+
+    def fake(self, logits: PerImage) -> PerImage:
+        """f(G(z))."""
+        return logits
+
+    def generator(self, logits: PerImage) -> PerImage:
+        """-f(G(z))."""
+        return -logits
+
+    def belief(self, logits: PerImage) -> PerImage:
+        """The logistic function, though a critic's zero has no meaning: read `d_logit_real` and `d_logit_fake` instead."""
+        return logits.sigmoid()
+
+
+LOSSES = {BceLoss: Bce, HingeLoss: Hinge, LeastSquaresLoss: LeastSquares, WassersteinLoss: Wasserstein}
 
 
 def build_loss(config: Loss) -> Adversarial:
     """The loss that a config describes."""
     return LOSSES[type(config)](config)  # type: ignore[arg-type]
+
+
+def real_loss(loss: Adversarial, logits: PerImage, flipped: Tensor | None) -> PerImage:
+    """D's loss at real pictures, those that are `flipped` (B,) taken for fakes: label noise (Salimans et al. 2016 smooth instead)."""
+    return loss.real(logits) if flipped is None else torch.where(flipped, loss.fake(logits), loss.real(logits))
+
+
+def fake_loss(loss: Adversarial, logits: PerImage, flipped: Tensor | None) -> PerImage:
+    """D's loss at fakes, those that are `flipped` (B,) taken for real."""
+    return loss.fake(logits) if flipped is None else torch.where(flipped, loss.real(logits), loss.fake(logits))
+
+
+def class_loss(logits: ClassLogits, labels: Labels) -> PerImage:
+    """-log P(C = c | X) of an auxiliary classifier (Odena et al. 2017, eq. 3, which both players want small)."""
+    return F.cross_entropy(logits, labels, reduction="none")

@@ -4,18 +4,32 @@ from __future__ import annotations
 
 from torch import nn
 
-from ganvas.config.model import DcganDiscriminator, DcganGenerator
-from ganvas.models import dcgan
+from ganvas.config.model import (
+    DcganDiscriminator,
+    DcganGenerator,
+    Discriminator,
+    Generator,
+    MlpDiscriminator,
+    MlpGenerator,
+)
+from ganvas.models import dcgan, mlp
+from ganvas.models.ranges import USUAL, Range, judge_pictures_in, make_pictures_in
 
-GENERATORS = {DcganGenerator: dcgan.Generator}
-DISCRIMINATORS = {DcganDiscriminator: dcgan.Discriminator}
+GENERATORS = {DcganGenerator: dcgan.Generator, MlpGenerator: mlp.Generator}
+DISCRIMINATORS = {DcganDiscriminator: dcgan.Discriminator, MlpDiscriminator: mlp.Discriminator}
 
 
-def build_generator(config: DcganGenerator, resolution: int, latent_size: int, classes: int) -> nn.Module:
-    """The generator that a config describes: (latents, labels) to pictures."""
-    return GENERATORS[type(config)](config, resolution, latent_size, classes)
+def build_generator(config: Generator, resolution: int, latent_size: int, classes: int, pixels: Range = USUAL) -> nn.Module:
+    """The generator that a config describes: (latents, labels) to pictures in [-1, 1].
+
+    `pixels`: the range in which the network itself holds them.
+    """
+    return make_pictures_in(GENERATORS[type(config)](config, resolution, latent_size, classes), pixels)  # type: ignore[arg-type]
 
 
-def build_discriminator(config: DcganDiscriminator, resolution: int, classes: int) -> nn.Module:
-    """The discriminator that a config describes: (pictures, labels) to logits."""
-    return DISCRIMINATORS[type(config)](config, resolution, classes)
+def build_discriminator(config: Discriminator, resolution: int, classes: int, pixels: Range = USUAL) -> nn.Module:
+    """The discriminator that a config describes: (pictures in [-1, 1], labels) to logits.
+
+    `pixels`: the range in which the network itself sees them.
+    """
+    return judge_pictures_in(DISCRIMINATORS[type(config)](config, resolution, classes), pixels)  # type: ignore[arg-type]

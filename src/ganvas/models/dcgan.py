@@ -1,20 +1,19 @@
-"""DCGAN (Radford, Metz and Chintala 2016) at any power of two: 4x4 convolutions of stride 2, G beside D."""
+"""DCGAN (Radford, Metz and Chintala 2016) at any power of two: convolutions of stride 2, G beside D."""
 
 from __future__ import annotations
 
 import itertools
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from ganvas.config.model import DcganDiscriminator, DcganGenerator
 from ganvas.errors import UsageError
-from ganvas.nn.conv import Conv2d, ConvTranspose2d, FromLatent, ToLogit, dcgan_init, spectral
+from ganvas.models.common import CHANNELS, INITS, OUTPUTS, needed
+from ganvas.nn.conv import Conv2d, FromLatent, ToLogit, down, spectral, up
 from ganvas.nn.embed import onehot, onehot_channels
 from ganvas.nn.norm import MinibatchStd, PixelNorm
-from ganvas.types import Images, Labels, Latents, PerImage
-
-CHANNELS = 3
+from ganvas.types import ClassLogits, Images, Labels, Latents, PerImage
 
 
 def widths(resolution: int, width: int, max_width: int) -> list[int]:
@@ -30,7 +29,7 @@ def widths(resolution: int, width: int, max_width: int) -> list[int]:
 
 
 class Generator(nn.Module):
-    """Latents (B, size) and class indices (B,) to pictures (B, 3, R, R) in [-1, 1]."""
+    """Latents (B, size) and class indices (B,) to pictures (B, 3, R, R): in [-1, 1] by tanh, in [0, 1] by a sigmoid."""
 
     def __init__(self, config: DcganGenerator, resolution: int, latent_size: int, classes: int):
         super().__init__()
@@ -39,28 +38,25 @@ class Generator(nn.Module):
         entering = latent_size + (classes if config.labels == "onehot" else 0)
         if config.labels == "embedding":
             self.embedding = nn.Embedding(classes, latent_size)
-        layers: list[nn.Module] = [FromLatent(entering, maps[0], 4, 1, 0, bias=config.norm is None), *self._norm(maps[0])]
+        bias, normed = config.norm is None, config.spectral_norm
+        layers = [spectral(FromLatent(entering, maps[0], 4, 1, 0, bias=bias), normed), *_after(config, maps[0])]
         for wide, narrow in itertools.pairwise(maps):
-            layers += [ConvTranspose2d(wide, narrow, 4, 2, 1, bias=config.norm is None), *self._norm(narrow)]
-        layers += [ConvTranspose2d(maps[-1], CHANNELS, 4, 2, 1, bias=config.norm is None), nn.Tanh()]
+            layers += [spectral(up(wide, narrow, config.kernel, bias), normed), *_after(config, narrow)]
+        layers += [spectral(up(maps[-1], CHANNELS, config.kernel, bias), normed), OUTPUTS[config.output]()]
         self.layers = nn.Sequential(*layers)
-        dcgan_init(self)
-
-    def _norm(self, maps: int) -> list[nn.Module]:
-        norm = {"batch": [nn.BatchNorm2d(maps)], "pixel": [PixelNorm()], None: []}[self.config.norm]
-        return [*norm, nn.ReLU(inplace=True)]
+        INITS[config.init](self)
 
     def forward(self, latents: Latents, labels: Labels | None = None) -> Images:
-        """Pictures in [-1, 1]; `labels` are needed exactly if the model is conditional."""
+        """Pictures in the network's range; `labels` are needed exactly if the model is conditional."""
         if self.config.labels == "onehot":
-            latents = torch.cat([latents, onehot(_needed(labels), self.classes, latents.dtype)], 1)
+            latents = torch.cat([latents, onehot(needed(labels), self.classes, latents.dtype)], 1)
         elif self.config.labels == "embedding":
-            latents = latents * self.embedding(_needed(labels))
+            latents = latents * self.embedding(needed(labels))
         return self.layers(latents[:, :, None, None])
 
 
 class Discriminator(nn.Module):
-    """Pictures (B, 3, R, R) in [-1, 1] and class indices (B,) to logits (B,)."""
+    """Pictures (B, 3, R, R) and class indices (B,) to logits (B,)."""
 
     def __init__(self, config: DcganDiscriminator, resolution: int, classes: int):
         super().__init__()
@@ -68,37 +64,52 @@ class Discriminator(nn.Module):
         maps = widths(resolution, config.width, config.max_width)
         entering = CHANNELS + (classes if config.labels == "onehot" else 0)
         bias, normed = config.norm is None, config.spectral_norm
-        layers: list[nn.Module] = [spectral(Conv2d(entering, maps[0], 4, 2, 1, bias=bias), normed), *self._activation()]
+        layers = [spectral(down(entering, maps[0], config.kernel, bias), normed), *_after(config, maps[0], first=True)]
         for narrow, wide in itertools.pairwise(maps):
-            norm = [nn.BatchNorm2d(wide)] if config.norm == "batch" else []
-            layers += [spectral(Conv2d(narrow, wide, 4, 2, 1, bias=bias), normed), *norm, *self._activation()]
+            layers += [spectral(down(narrow, wide, config.kernel, bias), normed), *_after(config, wide)]
         if config.minibatch_std:
             layers.append(MinibatchStd())
         self.layers = nn.Sequential(*layers)
         self.head = spectral(ToLogit(maps[-1] + config.minibatch_std, 1, 4, 1, 0, bias=bias), normed)
         if config.labels == "projection":
             self.projection = spectral(nn.Embedding(classes, maps[-1]), normed)
-        dcgan_init(self)
+        elif config.labels == "auxiliary":
+            self.classifier = spectral(ToLogit(maps[-1] + config.minibatch_std, classes, 4, 1, 0, bias=bias), normed)
+        INITS[config.init](self)
 
-    def _activation(self) -> list[nn.Module]:
-        dropout = [nn.Dropout2d(self.config.dropout)] if self.config.dropout else []
-        return [nn.LeakyReLU(self.config.slope, inplace=True), *dropout]
+    def forward(
+        self, images: Images, labels: Labels | None = None, *, with_classes: bool = False
+    ) -> PerImage | tuple[PerImage, ClassLogits]:
+        """Logits, higher for real; with an auxiliary classifier and `with_classes`, also those of each class (B, classes).
 
-    def forward(self, images: Images, labels: Labels | None = None) -> PerImage:
-        """Logits, higher for real; `labels` are needed exactly if the model is conditional."""
+        `labels` are needed exactly if classes enter by one-hot channels or projection.
+        """
         if self.config.labels == "onehot":
-            images = onehot_channels(images, _needed(labels), self.classes)
+            images = onehot_channels(images, needed(labels), self.classes)
         features = self.layers(images)
         logits = self.head(features).float().flatten()
         if self.config.labels == "projection":
             # Miyato and Koyama 2018, eq. 4: the class's vector times the summed features, here their mean so
             # that its size does not depend on the last layer's.
             pooled = features[:, : self.projection.embedding_dim].float().mean((2, 3))
-            logits = logits + (self.projection(_needed(labels)).float() * pooled).sum(1)
-        return logits
+            logits = logits + (self.projection(needed(labels)).float() * pooled).sum(1)
+        return (logits, self.classifier(features).float().flatten(1)) if with_classes else logits
 
 
-def _needed(labels: Labels | None) -> Tensor:
-    if labels is None:
-        raise UsageError("this model is conditional: it needs a class for each picture")
-    return labels
+def _after(config: DcganGenerator | DcganDiscriminator, maps: int, first: bool = False) -> list[nn.Module]:
+    """What follows a change of size: normalisation and activation, and as often as asked for another convolution."""
+    layers = _activated(config, maps, normed=not first)
+    for _ in range(config.extra_layers):
+        convolution = Conv2d(maps, maps, 3, 1, 1, bias=config.norm is None)
+        layers += [spectral(convolution, config.spectral_norm), *_activated(config, maps)]
+    return layers
+
+
+def _activated(config: DcganGenerator | DcganDiscriminator, maps: int, normed: bool = True) -> list[nn.Module]:
+    layers: list[nn.Module] = []
+    if normed and config.norm == "batch":
+        layers.append(nn.BatchNorm2d(maps, eps=config.norm_eps or 1e-5, momentum=config.norm_momentum))
+    elif normed and config.norm == "pixel":
+        layers.append(PixelNorm(config.norm_eps or 1e-8))
+    layers.append(nn.LeakyReLU(config.slope, inplace=True) if config.slope else nn.ReLU(inplace=True))
+    return [*layers, nn.Dropout2d(config.dropout)] if config.dropout else layers

@@ -81,6 +81,7 @@ class BestCheckpoint:
         )
         value = quick_kid(batches, self.reference, self.net)
         self._done_at = moment.images
+        moment.score(value)
         line: dict[str, Any] = {"images": moment.images, "seconds": round(moment.seconds, 3), "kid": value}
         line |= {"features": self.net.name, "n": self.config.samples}
         path = moment.folder.evaluations_file

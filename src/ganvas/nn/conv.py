@@ -201,6 +201,16 @@ class ToLogit(nn.Conv2d):
         return F.linear(rows, _matrix(self.weight), self.bias)[:, :, None, None]
 
 
+def down(entering: int, leaving: int, kernel: int, bias: bool) -> Conv2d:
+    """A convolution that halves an even size, with a kernel of 3, 4 or 5."""
+    return Conv2d(entering, leaving, kernel, 2, (kernel - 1) // 2, bias=bias)
+
+
+def up(entering: int, leaving: int, kernel: int, bias: bool) -> ConvTranspose2d:
+    """A transposed convolution that doubles the size, with a kernel of 3, 4 or 5."""
+    return ConvTranspose2d(entering, leaving, kernel, 2, (kernel - 1) // 2, output_padding=kernel % 2, bias=bias)
+
+
 def dcgan_init(module: nn.Module) -> None:
     """Weights of convolutions and linear layers from N(0, 0.02), of batch norms from N(1, 0.02); biases zero.
 

@@ -35,6 +35,8 @@ class Moment:
     """Write the checkpoint of that name."""
     say: Callable[[str], None]
     """Tell the user."""
+    score: Callable[[float], None]
+    """Tell the loop the KID of the samples: a plateau schedule listens."""
 
 
 @runtime_checkable

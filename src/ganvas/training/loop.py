@@ -31,7 +31,7 @@ from ganvas.training.budget import Plan
 from ganvas.training.ema import Ema, restimate_batch_norms
 from ganvas.training.hooks import Hook, Moment, Verdict
 from ganvas.training.log import Means, MetricsLog
-from ganvas.training.schedule import factor
+from ganvas.training.schedule import build_schedule
 from ganvas.training.stream import Stream
 from ganvas.units import format_duration, parse_duration
 
@@ -87,6 +87,7 @@ class Trainer:
         self.held_out = Stream(held_out, config.train.batch, config.seed, device, None, family.classes > 0) if held_out else None
         self.ema = Ema(config.ema, {name: family.modules()[name] for name in family.averaged}) if config.ema else None
         self.plan = self._plan(len(train))
+        self.schedule = build_schedule(config.schedule)
         self.seconds_before = 0.0
         self._rates = {name: [g["lr"] for g in o.param_groups] for name, o in family.optimizers().items()}
         self._log = MetricsLog(folder, config.log.tensorboard)
@@ -118,6 +119,8 @@ class Trainer:
         for hook in self.hooks:
             if hook.name in owners["hooks"]:
                 hook.load_state_dict(owners["hooks"][hook.name])
+        if "schedule" in owners:
+            self.schedule.load_state_dict(owners["schedule"])
         self._means.load_state_dict(owners["means"])
         self.state.images = self.stream.position = saved.images
         self.state.step = saved.facts["step"]
@@ -139,6 +142,7 @@ class Trainer:
         owners = {
             "optimizers": {n: checkpoint.optimizer_state(o) for n, o in self.family.optimizers().items()},
             "hooks": {hook.name: hook.state_dict() for hook in self.hooks},
+            "schedule": self.schedule.state_dict(),
             "means": self._means.state_dict(),
         }
         facts = {"images": self.state.images, "step": self.state.step, "seconds": self.seconds, "seed": self.config.seed}
@@ -205,7 +209,7 @@ class Trainer:
     def _step(self) -> int:
         """One step of the family; the pictures that it showed."""
         state = self.state
-        scale = factor(self.config.schedule, state.images, self.plan.total(state.images))
+        scale = self.schedule.factor(state.images, self.plan.total(state.images))
         for name, optimizer in self.family.optimizers().items():
             for group, rate in zip(optimizer.param_groups, self._rates[name], strict=True):
                 group["lr"] = rate * scale
@@ -260,7 +264,9 @@ class Trainer:
             if not last and not hook.due(self.state.images, self.plan.total(self.state.images)):
                 continue
             total = self.plan.total(self.state.images)
-            moment = Moment(self.folder, self.state.images, total, self.seconds, last, self._sampler, self._save, progress.say)
+            # The end of a run is evaluated whatever its length: a run that is then made longer must not differ by that.
+            score = _ignore if last else self.schedule.observe
+            moment = Moment(self.folder, self.state.images, total, self.seconds, last, self._sampler, self._save, progress.say, score)
             if hook(moment) is Verdict.STOP and not last:
                 self._stop_reason = self._stop_reason or f"{hook.name} asked for it"
             self._best = hook.state_dict().get("best") or self._best
@@ -405,6 +411,10 @@ class Trainer:
             best=self._best,
         )
         artifact.write_text(self.folder.status_file, status.model_dump_json(indent=2) + "\n")
+
+
+def _ignore(_kid: float) -> None:
+    """What a schedule hears of the evaluation at the end."""
 
 
 def class_weights(labels: np.ndarray | None, classes: int) -> Tensor | None:

@@ -1,0 +1,40 @@
+"""Fully connected layers."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+
+class EqualizedLinear(nn.Linear):
+    """A linear layer with weights from N(0, 1) that are divided by the root of their number when used.
+
+    The equalised learning rate of Karras et al. 2018, section 4.1: under plain gradient descent a step moves the
+    output alike however many inputs there are, where otherwise it grows with their number.
+    """
+
+    def reset_parameters(self) -> None:
+        """N(0, 1), biases zero."""
+        nn.init.normal_(self.weight)
+        if self.bias is not None:
+            nn.init.zeros_(self.bias)
+
+    def forward(self, input: Tensor) -> Tensor:
+        """(B, entering) to (B, leaving)."""
+        # The input is scaled, not the weight: that is fewer numbers.
+        return nn.functional.linear(input / math.sqrt(self.in_features), self.weight, self.bias)
+
+
+class Maxout(nn.Module):
+    """The largest of k linear functions for each unit (Goodfellow et al. 2013, eq. 1), side by side in one layer."""
+
+    def __init__(self, linear: nn.Linear, pieces: int):
+        super().__init__()
+        self.linear, self.pieces = linear, pieces
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, entering) to (B, units)."""
+        # The largest is found by `max`, whose gradient goes to one of equals; `amax` would divide it among them.
+        return torch.max(self.linear(x).unflatten(1, (-1, self.pieces)), 2).values
