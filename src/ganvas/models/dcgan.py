@@ -10,9 +10,9 @@ from torch import Tensor, nn
 from ganvas.config.model import DcganDiscriminator, DcganGenerator
 from ganvas.errors import UsageError
 from ganvas.nn.conv import Conv2d, ConvTranspose2d, FromLatent, ToLogit, dcgan_init, spectral
-from ganvas.nn.embed import onehot, onehot_channels
+from ganvas.nn.embed import ClassEmbedding, onehot, onehot_channels
 from ganvas.nn.norm import MinibatchStd, PixelNorm
-from ganvas.types import Images, Labels, Latents, PerImage
+from ganvas.types import ClassWeights, Images, Labels, Latents, PerImage
 
 CHANNELS = 3
 
@@ -38,7 +38,7 @@ class Generator(nn.Module):
         maps = widths(resolution, config.width, config.max_width)[::-1]
         entering = latent_size + (classes if config.labels == "onehot" else 0)
         if config.labels == "embedding":
-            self.embedding = nn.Embedding(classes, latent_size)
+            self.embedding = ClassEmbedding(classes, latent_size)
         layers: list[nn.Module] = [FromLatent(entering, maps[0], 4, 1, 0, bias=config.norm is None), *self._norm(maps[0])]
         for wide, narrow in itertools.pairwise(maps):
             layers += [ConvTranspose2d(wide, narrow, 4, 2, 1, bias=config.norm is None), *self._norm(narrow)]
@@ -50,8 +50,8 @@ class Generator(nn.Module):
         norm = {"batch": [nn.BatchNorm2d(maps)], "pixel": [PixelNorm()], None: []}[self.config.norm]
         return [*norm, nn.ReLU(inplace=True)]
 
-    def forward(self, latents: Latents, labels: Labels | None = None) -> Images:
-        """Pictures in [-1, 1]; `labels` are needed exactly if the model is conditional."""
+    def forward(self, latents: Latents, labels: Labels | ClassWeights | None = None) -> Images:
+        """Pictures in [-1, 1]; `labels`, or weights of classes, are needed exactly if the model is conditional."""
         if self.config.labels == "onehot":
             latents = torch.cat([latents, onehot(_needed(labels), self.classes, latents.dtype)], 1)
         elif self.config.labels == "embedding":
@@ -77,7 +77,7 @@ class Discriminator(nn.Module):
         self.layers = nn.Sequential(*layers)
         self.head = spectral(ToLogit(maps[-1] + config.minibatch_std, 1, 4, 1, 0, bias=bias), normed)
         if config.labels == "projection":
-            self.projection = spectral(nn.Embedding(classes, maps[-1]), normed)
+            self.projection = spectral(ClassEmbedding(classes, maps[-1]), normed)
         dcgan_init(self)
 
     def _activation(self) -> list[nn.Module]:
@@ -98,7 +98,7 @@ class Discriminator(nn.Module):
         return logits
 
 
-def _needed(labels: Labels | None) -> Tensor:
+def _needed(labels: Labels | ClassWeights | None) -> Tensor:
     if labels is None:
         raise UsageError("this model is conditional: it needs a class for each picture")
     return labels
