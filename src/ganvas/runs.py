@@ -4,7 +4,8 @@
 config.yaml        the complete config            provenance.json   versions, machine, data and its checksum
 status.json        state, pid, host, heartbeat    metrics.jsonl     one line each log interval
 evaluations.jsonl  scores while training          evaluation.json   the last `ganvas evaluate`
-samples/           000020000.png: fixed latents   checkpoints/      last/ and best/
+samples/           000020000.png: fixed latents;  checkpoints/      last/ and best/
+                   real.png: real pictures
 tensorboard/       event files                    report.html       what people read
 control/stop       the loop stops when it is there
 ```
@@ -58,6 +59,10 @@ class Status(BaseModel):
     """Unix time, while running."""
     best: dict[str, float] | None = None
     """`images` and `kid` of checkpoints/best."""
+    cpu_seconds: float | None = None
+    """Processor time so far, over all sessions and threads."""
+    joules: float | None = None
+    """Energy of the processor so far, over all sessions; None where the machine does not tell."""
 
 
 @dataclass(frozen=True)
@@ -154,6 +159,11 @@ class RunFolder:
     def checkpoint_names(self) -> list[str]:
         """Which of `best` and `last` are there, and any other."""
         return sorted(p.parent.name for p in self.checkpoints.glob("*/state.json") if not p.parent.name.startswith("."))
+
+    @property
+    def real_file(self) -> Path:
+        """Real pictures beside which the grids can be seen: as many, and of the same classes."""
+        return self.samples / "real.png"
 
     def grids(self) -> list[tuple[int, Path]]:
         """(pictures seen, PNG) of each grid, in order."""

@@ -21,6 +21,8 @@ Labels = Int64[Tensor, "b"]
 """Class indices, 0 to classes - 1."""
 ClassLogits = Float[Tensor, "b k"]
 """One number for each class, for each picture of a batch."""
+ClassWeights = Float[Tensor, "b k"]
+"""How much of each class a picture is of: rows that sum to 1; a row with a single 1 is that class."""
 PerImage = Float[Tensor, "b"]
 """One number for each picture of a batch (a logit, a loss)."""
 

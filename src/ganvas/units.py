@@ -60,3 +60,23 @@ def format_bytes(n: float) -> str:
             return f"{n:.0f} {unit}" if unit == "B" else f"{n:.1f} {unit}"
         n /= 1024
     return f"{n:.1f} TiB"
+
+
+def format_energy(joules: float) -> str:
+    """An energy as electricity bills have it: `12.3 Wh`, `1.24 kWh`."""
+    hours = joules / 3600
+    return f"{hours:.3g} Wh" if hours < 1000 else f"{hours / 1000:.3g} kWh"
+
+
+def parse_part(text: str, whole: int) -> int:
+    """How many of `whole` things `10%` or `20` are: at least one, at most all.
+
+    Raises:
+        UsageError: the text is neither a share above 0% up to 100% nor a whole number from 1 to `whole`.
+    """
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(%?)", text.strip())
+    if match and match[2] and 0 < float(match[1]) <= 100:
+        return max(1, round(whole * float(match[1]) / 100))
+    if match and not match[2] and match[1].isdecimal() and 1 <= int(match[1]) <= whole:
+        return int(match[1])
+    raise UsageError(f'"{text}" is no part of {whole:,}: expected a share such as 10%, or a number from 1 to {whole:,}')

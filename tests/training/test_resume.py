@@ -38,7 +38,7 @@ def check_equal(a: Path, b: Path) -> None:
 
 
 def lines(run: Path) -> list[dict[str, object]]:
-    timed = ("seconds", "pictures_per_second")
+    timed = ("seconds", "pictures_per_second", "cpu_seconds", "joules")
     return [{k: v for k, v in line.items() if k not in timed} for line in RunFolder(run).metrics()]
 
 

@@ -18,6 +18,7 @@ from ganvas import __version__
 from ganvas.cli.base import CONTEXT, ExampleCommand
 from ganvas.cli.data import prepare
 from ganvas.cli.doctor import doctor
+from ganvas.cli.explore import compare, interpolate, report, sweep_truncation, timeline
 from ganvas.cli.recipes import recipes
 from ganvas.cli.results import evaluate, sample
 from ganvas.cli.runs import info, runs
@@ -81,7 +82,8 @@ def cli(ctx: click.Context) -> None:
         click.echo(ctx.get_help())
 
 
-for _command in (recipes, prepare, train, evaluate, sample, runs, info, doctor):
+_EXPLORING = (interpolate, timeline, sweep_truncation, report, compare)
+for _command in (recipes, prepare, train, evaluate, sample, *_EXPLORING, runs, info, doctor):
     cli.add_command(_command)
 
 

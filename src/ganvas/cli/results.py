@@ -10,7 +10,7 @@ import click
 from ganvas.cli.base import CONTEXT, Count, ExampleCommand, Names, json_option, print_json, quiet_option, results_only
 
 Checkpoint = Literal["best", "last"]
-_checkpoint = click.option(
+checkpoint_option = click.option(
     "--checkpoint", type=click.Choice(["best", "last"]), help="Which checkpoint.  [default: best, or last where there is no best]"
 )
 
@@ -27,7 +27,7 @@ _checkpoint = click.option(
 @click.argument("run", type=click.Path(path_type=Path))
 @click.option("--data", metavar="DATASET", help="Score against these pictures.  [default: those that the run was trained on]")
 @click.option("--samples", type=Count(), metavar="N", help="How many pictures to generate and score.")
-@_checkpoint
+@checkpoint_option
 @click.option(
     "--features",
     metavar="NAME",
@@ -77,11 +77,14 @@ def evaluate(
     ganvas sample runs/00001-dcgan64-pictures new-pictures
     ganvas sample runs/00001-dcgan64-pictures new-pictures -n 1000 --seed 7 --truncation 0.7
     ganvas sample runs/00002-emoji-emoji faces -n 16 --classes smileys-emotion --grid
+    ganvas sample runs/00002-emoji-emoji best -n 200 --best 10% --by both
+    ganvas sample runs/00003-cifar10-cifar10 synthetic -n 1000 --balanced --as-dataset
+    ganvas sample runs/00004-dogs-dogs submission --kaggle
     """,
 )
 @click.argument("run", type=click.Path(path_type=Path))
 @click.argument("out", type=click.Path(path_type=Path))
-@click.option("-n", type=Count(), default=64, show_default=True, metavar="N", help="How many pictures.")
+@click.option("-n", type=Count(), metavar="N", help="How many pictures are drawn.  [default: 64; 10000 with --kaggle]")
 @click.option(
     "--seed", type=click.IntRange(0), default=0, show_default=True, metavar="S", help="Picture I of seed S is the same whatever N is."
 )
@@ -92,7 +95,13 @@ def evaluate(
     help="Redraw latent values beyond T: lower is more typical and less varied.",
 )
 @click.option("--classes", type=Names(), metavar="A,B", help="Only these classes.")
-@_checkpoint
+@click.option("--balanced", is_flag=True, help="As many pictures of each class.")
+@click.option("--best", metavar="10%|K", help="Keep only the best of the N drawn: a share, or how many.")
+@click.option("--by", type=click.Choice(["logit", "realism", "both"]), help="What the best go by.  [default: realism]")
+@click.option("--watermark", metavar="TEXT|FILE", help="Stamp a visible mark on the pictures that are written.")
+@click.option("--kaggle", is_flag=True, help="Write images.zip for Kaggle's Generative Dog Images, and score it with MiFID.")
+@click.option("--as-dataset", is_flag=True, help="Write class folders (train/<class>/...), to train others on.")
+@checkpoint_option
 @click.option("--no-ema", is_flag=True, help="The generator as it was trained, without averaging its parameters.")
 @click.option("--grid", is_flag=True, help="Also one picture of all of them.")
 @json_option
@@ -100,10 +109,16 @@ def evaluate(
 def sample(
     run: Path,
     out: Path,
-    n: int,
+    n: int | None,
     seed: int,
     truncation: float | None,
     classes: tuple[str, ...] | None,
+    balanced: bool,
+    best: str | None,
+    by: Literal["logit", "realism", "both"] | None,
+    watermark: str | None,
+    kaggle: bool,
+    as_dataset: bool,
     checkpoint: Checkpoint | None,
     no_ema: bool,
     grid: bool,
@@ -115,7 +130,22 @@ def sample(
         from ganvas import api
 
         made = api.sample(
-            run, out, n=n, seed=seed, truncation=truncation, classes=classes, checkpoint=checkpoint, ema=not no_ema, grid=grid, quiet=quiet
+            run,
+            out,
+            n=n,
+            seed=seed,
+            truncation=truncation,
+            classes=classes,
+            balanced=balanced,
+            best=best,
+            by=by,
+            watermark=watermark,
+            kaggle=kaggle,
+            as_dataset=as_dataset,
+            checkpoint=checkpoint,
+            ema=not no_ema,
+            grid=grid,
+            quiet=quiet,
         )
     if as_json:
         print_json(made.to_json())

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from ganvas.sampling.render import Sampler
-from ganvas.types import Batch
+from ganvas.types import Batch, Images, Labels, PerImage
 
 Draw = Callable[[], Batch]
 """Yields the next batch of real pictures and counts them as seen."""
@@ -67,4 +67,16 @@ class Family(Protocol):
 
     def sampler(self, modules: Mapping[str, nn.Module]) -> Sampler:
         """Samples with the given modules (the family's own, or their averages)."""
+        ...
+
+
+@runtime_checkable
+class Judging(Protocol):
+    """What a family may offer beside: a judgement of single pictures, by which the best can be picked out."""
+
+    judges: tuple[str, ...]
+    """The modules that judge, by their names in a checkpoint."""
+
+    def judge(self, images: Images, labels: Labels | None) -> PerImage:
+        """How real each picture looks to the family: higher for more. In eval mode; nothing is learnt or remembered."""
         ...

@@ -21,7 +21,7 @@ from ganvas.models import build_discriminator, build_generator
 from ganvas.nn.norm import batch_norms
 from ganvas.sampling import latent
 from ganvas.sampling.labels import draw_labels
-from ganvas.types import Batch, ClassLogits, Images, Labels, Latents, PerImage
+from ganvas.types import Batch, ClassLogits, ClassWeights, Images, Labels, Latents, PerImage
 
 
 class Gan:
@@ -184,6 +184,18 @@ class Gan:
             logits = self.discriminator(batch.images, batch.labels)
         return {"d_accuracy": (self.loss.belief(logits) > 0.5).float().mean(), "d_logit": logits.float().mean()}
 
+    judges: tuple[str, ...] = ("discriminator",)
+
+    @torch.no_grad()
+    def judge(self, images: Images, labels: Labels | None) -> PerImage:
+        """D's logits of pictures as they are, in eval mode and fp32: higher for what looks more real to it."""
+        was = self.discriminator.training
+        self.discriminator.eval()
+        try:
+            return self.discriminator(images, labels).float()
+        finally:
+            self.discriminator.train(was)
+
     def sampler(self, modules: Mapping[str, nn.Module]) -> GanSampler:
         """Samples with a generator (the family's own, or its average)."""
         return GanSampler(modules["generator"], self.config.latent)
@@ -199,7 +211,7 @@ class GanSampler:
         """(count, size), each of its (seed, stream, index)."""
         return latent.draw(self.config, seed, start, count, truncation=truncation, stream=stream)
 
-    def __call__(self, latents: Latents, labels: Labels | None) -> Images:
+    def __call__(self, latents: Latents, labels: Labels | ClassWeights | None) -> Images:
         """Pictures in [-1, 1]."""
         return self.generator(latents, labels)
 

@@ -47,6 +47,42 @@ def precision_recall(real: Tensor, fake: Tensor, k: int = NEIGHBOURS, *, quiet: 
     return PrecisionRecall(precision, recall)
 
 
+class RealManifold:
+    """Balls around real pictures, the larger half of them left out, in which single generated pictures can be placed."""
+
+    def __init__(self, real: Tensor, k: int = NEIGHBOURS, *, quiet: bool = True):
+        """`real`: features (n, d).
+
+        Raises:
+            UsageError: there are k pictures or fewer.
+        """
+        if len(real) <= k:
+            raise UsageError(f"realism with {k} neighbours needs more than {k} real pictures, not {len(real)}")
+        self.centre = real.double().mean(0)
+        real = self._shifted(real)
+        with Progress("neighbours", len(real), quiet=quiet) as progress:
+            radii = _radii(real, k, progress)
+        # Kynkaanniemi et al. 2019, section 5: where real pictures are sparse, balls are too large to say anything.
+        kept = radii <= radii.median()
+        self._balls, self._radii = real[kept], radii[kept]
+
+    def _shifted(self, x: Tensor) -> Tensor:
+        return (x.double() - self.centre).float()
+
+    def realism(self, fake: Tensor) -> Tensor:
+        """(m,) of features (m, d): max over balls of radius / distance to the centre (Kynkaanniemi et al. 2019, eq. 3).
+
+        1 or more: inside a ball. A copy of a real picture has infinity.
+        """
+        found = []
+        for rows in self._shifted(fake).split(_ROWS):
+            best = torch.zeros(len(rows))
+            for centres, reach in zip(self._balls.split(_COLUMNS), self._radii.split(_COLUMNS), strict=True):
+                best = torch.maximum(best, (reach / _squared_distances(rows, centres)).nan_to_num(nan=0.0).amax(1))
+            found.append(best.sqrt())
+        return torch.cat(found) if found else torch.empty(0)
+
+
 def _radii(x: Tensor, k: int, progress: Progress) -> Tensor:
     """(n,): each row's squared distance to its k-th neighbour."""
 

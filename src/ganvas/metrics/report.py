@@ -6,71 +6,25 @@ import base64
 import html
 import io
 import json
-import math
 import shlex
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
-from matplotlib.ticker import EngFormatter
 from PIL import Image
 
 from ganvas import artifact
 from ganvas.errors import UserError
 from ganvas.metrics import report_page
+from ganvas.metrics.curves import PLOTS, Curves, Lines, all_series, draw_lines, figure, number, ordered, series
 from ganvas.runs import RunFolder, Status
-from ganvas.units import format_duration
+from ganvas.units import format_duration, format_energy
 
 SLIDER_GRIDS = 24
 """Grids over time that a report holds at most, evenly spread: it stays small enough to send."""
 SLIDER_QUALITY = 90
 """WebP quality of the grids over time; the latest grid is shown without loss."""
-
-Lines = Sequence[dict[str, Any]]
-
-
-@dataclass(frozen=True)
-class Curves:
-    """A plot: which numbers of `metrics.jsonl` it shows, by their label, and how to read it."""
-
-    title: str
-    keys: dict[str, str]
-    reading: str
-    limits: tuple[float | None, float | None] = (None, None)
-    only_if_it_changes: bool = False
-
-
-PLOTS = (
-    Curves(
-        "Losses",
-        {"loss_g": "generator", "loss_d": "discriminator"},
-        "They need not fall: each player's loss depends on how good the other is.",
-    ),
-    Curves(
-        "Mean prediction of D",
-        {"d_real": "on real pictures", "d_fake": "on fakes"},
-        "The closer the two, the harder D finds it to tell fakes from real pictures.",
-        (0, 1.02),
-    ),
-    Curves(
-        "Accuracy of D on real pictures",
-        {"d_accuracy_train": "trained on", "d_accuracy_heldout": "held out"},
-        "A gap that opens means that D learns its pictures by heart.",
-        (0, 1.02),
-    ),
-    Curves(
-        "Accuracy of D while training",
-        {"d_accuracy_real": "on real pictures", "d_accuracy_fake": "on fakes"},
-        "Both near 1 for long: D wins, and G has little to learn from.",
-        (0, 1.02),
-    ),
-    Curves("Speed", {"pictures_per_second": "pictures/s"}, "Real pictures shown to D in a second, evaluations left out.", (0, None)),
-    Curves("Learning rates", {"lr_g": "generator", "lr_d": "discriminator"}, "As scheduled.", (0, None), only_if_it_changes=True),
-)
 
 SENTENCES = {
     "fd": "Frechet distance between the features of new and real pictures: lower is better, 0 is the same distribution.",
@@ -98,13 +52,13 @@ def write_report(folder: RunFolder) -> Path:
 
 def render(folder: RunFolder) -> str:
     """The report as HTML text."""
-    metrics, status = _ordered(folder.metrics()), folder.status()
+    metrics, status = ordered(folder.metrics()), folder.status()
     grids = folder.grids()
     sections = (
         _headline(folder, status),
         _section("Scores", _scores(folder.evaluation(), folder.path)),
-        _section("Pictures", _pictures(grids)),
-        _section("Curves", _curves(metrics, _ordered(folder.evaluations()), status)),
+        _section("Pictures", _pictures(grids, folder.real_file)),
+        _section("Curves", _curves(metrics, ordered(folder.evaluations()), status)),
         _section("Config", _details("config.yaml", _text(folder.config_file))),
         _section("Provenance", _provenance(folder.provenance())),
     )
@@ -137,26 +91,14 @@ def _text(path: Path) -> str:
         return ""
 
 
-def _number(value: object) -> float | None:
-    """A finite number, or None for anything else that a file may hold."""
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
-        return None
-    return float(value)
-
-
-def _ordered(lines: Lines) -> Lines:
-    """The lines that say after how many pictures, in that order."""
-    return sorted((line for line in lines if _number(line.get("images")) is not None), key=lambda line: line["images"])
-
-
 def _shown(value: object) -> str:
     """A number to four digits; anything else as it is."""
-    number = _number(value)
-    if number is None:
+    found = number(value)
+    if found is None:
         return _escape(value)
-    if number == int(number) and abs(number) < 1e15:
-        return f"{int(number):,}"
-    return f"{number:.4g}" if abs(number) < 1e4 else f"{number:,.0f}"
+    if found == int(found) and abs(found) < 1e15:
+        return f"{int(found):,}"
+    return f"{found:.4g}" if abs(found) < 1e4 else f"{found:,.0f}"
 
 
 # -- Parts --------------------------------------------------------------------------------------------------------
@@ -177,6 +119,10 @@ def _headline(folder: RunFolder, status: Status | None) -> str:
         facts.append(("training time", format_duration(status.seconds)))
         if status.pictures_per_second:
             facts.append(("pictures/s", f"{status.pictures_per_second:,.0f}"))
+        if status.cpu_seconds:
+            facts.append(("processor time", format_duration(status.cpu_seconds)))
+        if status.joules:
+            facts.append(("energy of the processor", format_energy(status.joules)))
         if status.best:
             facts.append(("best checkpoint", f"after {status.best.get('images', 0):,.0f} pictures, KID {_shown(status.best.get('kid'))}"))
         facts.append(("last sign of life", time.strftime("%Y-%m-%d %H:%M", time.localtime(status.heartbeat))))
@@ -214,8 +160,8 @@ def _uri(data: bytes, kind: str) -> str:
     return f"data:image/{kind};base64,{base64.b64encode(data).decode()}"
 
 
-def _pictures(grids: Sequence[tuple[int, Path]]) -> str:
-    shown = _latest(grids) + _slider(grids)
+def _pictures(grids: Sequence[tuple[int, Path]], real: Path) -> str:
+    shown = _latest(grids) + _real(real) + _slider(grids)
     return f'<div class="side">{shown}</div>' if shown else ""
 
 
@@ -230,6 +176,18 @@ def _latest(grids: Sequence[tuple[int, Path]]) -> str:
                 f"<figcaption>Fixed latents after {images:,} pictures; not picked.</figcaption></figure>"
             )
     return ""
+
+
+def _real(path: Path) -> str:
+    picture = _open(path)
+    if picture is None:
+        return ""
+    buffer = io.BytesIO()
+    picture.save(buffer, "PNG")
+    return (
+        f'<figure><h3>Real</h3><img class="grid" src="{_uri(buffer.getvalue(), "png")}" alt="grid of real pictures">'
+        "<figcaption>Pictures that it learns from, drawn by chance, of the same classes as the new ones.</figcaption></figure>"
+    )
 
 
 def _slider(grids: Sequence[tuple[int, Path]]) -> str:
@@ -287,31 +245,20 @@ def _flat(values: dict[str, Any], prefix: str = "") -> Iterable[tuple[str, str]]
 def _curves(metrics: Lines, evaluations: Lines, status: Status | None) -> str:
     best = status.best if status else None
     figures = [_kid(evaluations, best), *(_plot(curves, metrics) for curves in PLOTS)]
-    known = {key for curves in PLOTS for key in curves.keys} | {"images", "seconds", "step"}
-    last = {key: value for line in metrics for key, value in line.items() if key not in known and _number(value) is not None}
+    known = {key for curves in PLOTS for key in curves.keys} | {"images", "seconds", "step", "cpu_seconds", "joules"}
+    last = {key: value for line in metrics for key, value in line.items() if key not in known and number(value) is not None}
     others = _details("Other numbers, as last logged", json.dumps(last, indent=2) if last else "")
     shown = "".join(figures)
     return f'<div class="curves">{shown}</div>{others}' if shown or others else ""
 
 
 def _plot(curves: Curves, metrics: Lines) -> str:
-    series = {label: _series(metrics, key) for key, label in curves.keys.items()}
-    series = {label: points for label, points in series.items() if points}
-    if not series or (curves.only_if_it_changes and all(len({y for _, y in points}) == 1 for points in series.values())):
-        return ""
-
-    def draw(axes: Any) -> None:
-        for label, points in series.items():
-            axes.plot(*zip(*points, strict=True), label=label, linewidth=1.6, marker="o" if len(points) == 1 else "")
-        axes.set_ylim(*curves.limits)
-        if len(series) > 1:
-            axes.legend(frameon=False, labelcolor=report_page.INK, fontsize=9)
-
-    return _figure(curves.title, curves.reading, draw)
+    found = all_series(curves, metrics)
+    return _figure(curves.title, curves.reading, draw_lines(found, curves.limits)) if found else ""
 
 
 def _kid(evaluations: Lines, best: dict[str, float] | None) -> str:
-    points = _series(evaluations, "kid")
+    points = series(evaluations, "kid")
     if not points:
         return ""
 
@@ -328,28 +275,9 @@ def _kid(evaluations: Lines, best: dict[str, float] | None) -> str:
     return _figure("KID while training", f"Lower is better; the checkpoint with the lowest{on} is kept as best.", draw)
 
 
-def _series(lines: Lines, key: str) -> list[tuple[float, float]]:
-    points = ((_number(line["images"]), _number(line.get(key))) for line in lines)
-    return [(x, y) for x, y in points if x is not None and y is not None]
-
-
 def _figure(title: str, reading: str, draw: Callable[[Any], None]) -> str:
-    """A plot on no background, in ink that can be read on white and on black."""
-    figure = Figure(figsize=(5, 2.8), dpi=160, layout="constrained")
-    FigureCanvasAgg(figure)
-    axes = figure.add_subplot()
-    axes.set_prop_cycle(color=report_page.LINES)
-    draw(axes)
-    axes.set_xlabel("pictures shown", color=report_page.INK, fontsize=9)
-    axes.xaxis.set_major_formatter(EngFormatter(sep=""))
-    axes.tick_params(colors=report_page.INK, labelsize=9)
-    axes.grid(color=report_page.INK, alpha=0.25, linewidth=0.6)
-    for side, spine in axes.spines.items():
-        spine.set_visible(side in ("left", "bottom"))
-        spine.set_color(report_page.INK)
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", transparent=True)
+    """A plot with its title and how to read it."""
     return (
-        f'<figure><h3>{_escape(title)}</h3><img src="{_uri(buffer.getvalue(), "png")}" alt="{_escape(title)} over pictures shown">'
+        f'<figure><h3>{_escape(title)}</h3><img src="{_uri(figure(draw), "png")}" alt="{_escape(title)} over pictures shown">'
         f"<figcaption>{_escape(reading)}</figcaption></figure>"
     )

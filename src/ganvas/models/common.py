@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from ganvas.config.model import Init, Output
 from ganvas.errors import UsageError
 from ganvas.nn.conv import dcgan_init
-from ganvas.types import Labels
+from ganvas.types import ClassWeights, Labels
 
 CHANNELS = 3
 
@@ -25,7 +25,7 @@ INITS: dict[Init, Callable[[nn.Module], None]] = {"normal": dcgan_init, "torch":
 """How a network's weights begin."""
 
 
-def needed(labels: Labels | None) -> Tensor:
+def needed(labels: Labels | ClassWeights | None) -> Tensor:
     """The labels that a conditional network can't do without.
 
     Raises:

@@ -11,9 +11,9 @@ from ganvas.config.model import DcganDiscriminator, DcganGenerator
 from ganvas.errors import UsageError
 from ganvas.models.common import CHANNELS, INITS, OUTPUTS, needed
 from ganvas.nn.conv import Conv2d, FromLatent, ToLogit, down, spectral, up
-from ganvas.nn.embed import onehot, onehot_channels
+from ganvas.nn.embed import ClassEmbedding, onehot, onehot_channels
 from ganvas.nn.norm import MinibatchStd, PixelNorm
-from ganvas.types import ClassLogits, Images, Labels, Latents, PerImage
+from ganvas.types import ClassLogits, ClassWeights, Images, Labels, Latents, PerImage
 
 
 def widths(resolution: int, width: int, max_width: int) -> list[int]:
@@ -37,7 +37,7 @@ class Generator(nn.Module):
         maps = widths(resolution, config.width, config.max_width)[::-1]
         entering = latent_size + (classes if config.labels == "onehot" else 0)
         if config.labels == "embedding":
-            self.embedding = nn.Embedding(classes, latent_size)
+            self.embedding = ClassEmbedding(classes, latent_size)
         bias, normed = config.norm is None, config.spectral_norm
         layers = [spectral(FromLatent(entering, maps[0], 4, 1, 0, bias=bias), normed), *_after(config, maps[0])]
         for wide, narrow in itertools.pairwise(maps):
@@ -46,8 +46,8 @@ class Generator(nn.Module):
         self.layers = nn.Sequential(*layers)
         INITS[config.init](self)
 
-    def forward(self, latents: Latents, labels: Labels | None = None) -> Images:
-        """Pictures in the network's range; `labels` are needed exactly if the model is conditional."""
+    def forward(self, latents: Latents, labels: Labels | ClassWeights | None = None) -> Images:
+        """Pictures in the network's range; `labels`, or weights of classes, are needed exactly if the model is conditional."""
         if self.config.labels == "onehot":
             latents = torch.cat([latents, onehot(needed(labels), self.classes, latents.dtype)], 1)
         elif self.config.labels == "embedding":
@@ -72,7 +72,7 @@ class Discriminator(nn.Module):
         self.layers = nn.Sequential(*layers)
         self.head = spectral(ToLogit(maps[-1] + config.minibatch_std, 1, 4, 1, 0, bias=bias), normed)
         if config.labels == "projection":
-            self.projection = spectral(nn.Embedding(classes, maps[-1]), normed)
+            self.projection = spectral(ClassEmbedding(classes, maps[-1]), normed)
         elif config.labels == "auxiliary":
             self.classifier = spectral(ToLogit(maps[-1] + config.minibatch_std, classes, 4, 1, 0, bias=bias), normed)
         INITS[config.init](self)

@@ -20,7 +20,7 @@ from ganvas.models.common import CHANNELS, OUTPUTS, needed
 from ganvas.nn.conv import dcgan_init
 from ganvas.nn.embed import onehot
 from ganvas.nn.linear import EqualizedLinear, Maxout
-from ganvas.types import Images, Labels, Latents, PerImage
+from ganvas.types import ClassWeights, Images, Labels, Latents, PerImage
 
 
 class Generator(nn.Module):
@@ -36,7 +36,7 @@ class Generator(nn.Module):
         layers += [linear(config, units[-1], CHANNELS * resolution**2), OUTPUTS[config.output]()]
         self.layers = nn.Sequential(*layers)
 
-    def forward(self, latents: Latents, labels: Labels | None = None) -> Images:
+    def forward(self, latents: Latents, labels: Labels | ClassWeights | None = None) -> Images:
         """Pictures in the network's range; `labels` are needed exactly if the model is conditional."""
         if self.config.labels:
             latents = torch.cat([latents, onehot(needed(labels), self.classes, latents.dtype)], 1)

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from ganvas.sampling.labels import draw_labels
-from ganvas.types import Images, Labels, Latents, to_pixels
+from ganvas.types import ClassWeights, Images, Labels, Latents, to_pixels
 
 CHUNK = 64
 
@@ -26,8 +26,8 @@ class Sampler(Protocol):
         """(count, latent_size) of the pictures start, start + 1, ..., on the processor."""
         ...
 
-    def __call__(self, latents: Latents, labels: Labels | None) -> Images:
-        """Pictures (B, 3, R, R) in [-1, 1]."""
+    def __call__(self, latents: Latents, labels: Labels | ClassWeights | None) -> Images:
+        """Pictures (B, 3, R, R) in [-1, 1]. Weights of classes (B, classes) are mixtures: see `ganvas.nn.embed`."""
         ...
 
 
@@ -66,3 +66,31 @@ def render(
         with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16"):
             pixels = to_pixels(sampler(latents, None if labels is None else labels.to(device)))
         yield pixels[max(0, start - first) : min(CHUNK, start + count - first)].numpy()
+
+
+@torch.inference_mode()
+def render_latents(
+    sampler: Sampler,
+    latents: Latents,
+    labels: Labels | ClassWeights | None = None,
+    *,
+    device: torch.device | str = "cpu",
+    precision: str = "fp32",
+) -> np.ndarray:
+    """uint8 (n, H, W, 3) of latents (n, size), with the class of each or its weights of classes.
+
+    Computed in chunks of exactly 64, the last one padded, so that a picture does not depend on its neighbours' number.
+    """
+    device, made = torch.device(device), []
+    for start in range(0, len(latents), CHUNK):
+        part = _padded(latents[start : start + CHUNK]).to(device)
+        classes = None if labels is None else _padded(labels[start : start + CHUNK]).to(device)
+        with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16"):
+            made.append(to_pixels(sampler(part, classes))[: len(latents) - start].numpy())
+    return np.concatenate(made)
+
+
+def _padded(rows: Tensor) -> Tensor:
+    """The rows and, up to 64, copies of the last one."""
+    missing = CHUNK - len(rows)
+    return rows if missing == 0 else torch.cat([rows, rows[-1:].expand(missing, *rows.shape[1:])])

@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -29,6 +29,7 @@ from ganvas.sampling.render import CHUNK, Sampler, class_labels, render
 from ganvas.training import checkpoint
 from ganvas.training.budget import Plan
 from ganvas.training.ema import Ema, restimate_batch_norms
+from ganvas.training.energy import Meter, Spent
 from ganvas.training.hooks import Hook, Moment, Verdict
 from ganvas.training.log import Means, MetricsLog
 from ganvas.training.schedule import build_schedule
@@ -89,6 +90,7 @@ class Trainer:
         self.plan = self._plan(len(train))
         self.schedule = build_schedule(config.schedule)
         self.seconds_before = 0.0
+        self._spent_before, self._meter = Spent(), Meter()
         self._rates = {name: [g["lr"] for g in o.param_groups] for name, o in family.optimizers().items()}
         self._log = MetricsLog(folder, config.log.tensorboard)
         self._means = Means()
@@ -125,6 +127,7 @@ class Trainer:
         self.state.images = self.stream.position = saved.images
         self.state.step = saved.facts["step"]
         self.seconds_before = saved.facts["seconds"]
+        self._spent_before = Spent(saved.facts.get("cpu_seconds"), saved.facts.get("joules"))
         truncate_lines(self.folder.metrics_file, saved.images)
         truncate_lines(self.folder.evaluations_file, saved.images)
         for images, path in self.folder.grids():
@@ -146,6 +149,7 @@ class Trainer:
             "means": self._means.state_dict(),
         }
         facts = {"images": self.state.images, "step": self.state.step, "seconds": self.seconds, "seed": self.config.seed}
+        facts |= asdict(self.spent)
         checkpoint.save(self.folder.checkpoints / name, modules, owners, facts)
 
     # -- the loop ----------------------------------------------------------------------------------------------------
@@ -154,6 +158,11 @@ class Trainer:
     def seconds(self) -> float:
         """Time spent so far, over all sessions."""
         return self.seconds_before + time.time() - self.started
+
+    @property
+    def spent(self) -> Spent:
+        """Processor time and energy so far, over all sessions."""
+        return self._spent_before.plus(self._meter.read())
 
     def run(self, stop_after: float | None = None) -> Outcome:
         """Train until the plan's end, `stop_after` seconds, a signal or `control/stop`; always saved.
@@ -360,6 +369,7 @@ class Trainer:
         for name, optimizer in self.family.optimizers().items():
             line[f"lr_{name[0]}"] = optimizer.param_groups[0]["lr"]
         line |= self._probes()
+        line |= {name: round(value, 3) for name, value in asdict(self.spent).items() if value is not None}
         self._log.write(line)
 
     def _probes(self) -> dict[str, float]:
@@ -409,6 +419,7 @@ class Trainer:
             pictures_per_second=rate,
             expected_end=ends,
             best=self._best,
+            **asdict(self.spent),
         )
         artifact.write_text(self.folder.status_file, status.model_dump_json(indent=2) + "\n")
 

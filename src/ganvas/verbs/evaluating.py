@@ -14,6 +14,7 @@ from ganvas.metrics.evaluate import evaluate as score
 from ganvas.metrics.report import write_report
 from ganvas.training.device import choose_precision
 from ganvas.verbs.model import load
+from ganvas.verbs.real import write_real
 
 if TYPE_CHECKING:
     from ganvas.data.packed import PackedDataset
@@ -46,8 +47,11 @@ def evaluate(
     n = samples or SAMPLES
     pictures = model.batches(n, seed=SEED, precision=choose_precision("auto", model.device))
     result = score(pictures, real, net, total=n, quiet=quiet)
+    if data is None:
+        write_real(model.folder, opened)
+    compared = {"data_checksum": result.data_checksum, "features_identity": result.features_identity}
     judged = {"checkpoint": model.checkpoint_name, "checkpoint_checksum": model.checkpoint.checksum, "images": model.checkpoint.images}
-    artifact.write_json(model.folder.evaluation_file, {**result.to_json(), **judged})
+    artifact.write_json(model.folder.evaluation_file, {**result.to_json(), **judged, **compared})
     write_report(model.folder)
     return result
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Iterator, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,13 +15,13 @@ from torch import Tensor, nn
 from ganvas import runs
 from ganvas.errors import RunError, UsageError, nearest
 from ganvas.families import build_family
-from ganvas.families.base import Family
+from ganvas.families.base import Family, Judging
 from ganvas.runs import RunFolder
 from ganvas.sampling.grid import grid, png
-from ganvas.sampling.render import CHUNK, Sampler, render
+from ganvas.sampling.render import Sampler, render, render_latents
 from ganvas.training.checkpoint import Checkpoint
 from ganvas.training.device import choose_device, set_up
-from ganvas.types import to_pixels
+from ganvas.types import PerImage, to_images
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -39,9 +40,16 @@ class Model:
     """A run's generator, ready to draw."""
 
     def __init__(
-        self, folder: RunFolder, saved: Checkpoint, modules: dict[str, nn.Module], sampler: Sampler, device: torch.device, name: str
+        self,
+        folder: RunFolder,
+        saved: Checkpoint,
+        family: Family,
+        modules: dict[str, nn.Module],
+        sampler: Sampler,
+        device: torch.device,
+        name: str,
     ):
-        self.folder, self.checkpoint, self.checkpoint_name = folder, saved, name
+        self.folder, self.checkpoint, self.checkpoint_name, self.family = folder, saved, name, family
         self.modules, self.sampler, self.device = modules, sampler, device
         self.resolution = folder.config().data.resolution
         data = folder.provenance().get("data", {})
@@ -131,18 +139,35 @@ class Model:
             precision=precision,
         )
 
-    @torch.inference_mode()
+    @cached_property
+    def _judge(self) -> Judging:
+        family = self.family
+        if not isinstance(family, Judging):
+            raise UsageError(f"{self.folder.path} has no discriminator to judge pictures: use --by realism")
+        for name in family.judges:
+            self.checkpoint.load_module(name, family.modules()[name])
+        return family
+
+    def judge(self, pictures: np.ndarray, labels: Tensor | None = None) -> PerImage:
+        """(n,) the discriminator's logits of uint8 (n, H, W, 3) pictures, with their class indices if it is conditional.
+
+        Raises:
+            UsageError: the run's family has no judgement of single pictures.
+            RunError: the discriminator's weights are missing or damaged.
+        """
+        images = to_images(torch.from_numpy(np.ascontiguousarray(pictures)).to(self.device))
+        return self._judge.judge(images, None if labels is None else labels.to(self.device)).cpu()
+
+    def draw(self, latents: Tensor, labels: Tensor | None = None) -> np.ndarray:
+        """uint8 (n, H, W, 3) of latents (n, size), each with its class index or its weights of classes (n, classes)."""
+        return render_latents(self.sampler, latents, labels, device=self.device)
+
     def _of_latents(self, latents: Tensor, chosen: list[int] | None) -> np.ndarray:
         if latents.ndim != 2 or latents.shape[1] != self.sampler.latent_size:
             raise UsageError(f"latents have the shape {tuple(latents.shape)}, expected (n, {self.sampler.latent_size})")
-        n, made = latents.shape[0], []
         classes = chosen or list(range(len(self.classes)))
-        for start in range(0, n, CHUNK):
-            part = torch.zeros(CHUNK, latents.shape[1])
-            part[: min(CHUNK, n - start)] = latents[start : start + CHUNK]
-            labels = torch.tensor([classes[(start + i) % len(classes)] for i in range(CHUNK)]).to(self.device) if classes else None
-            made.append(to_pixels(self.sampler(part.to(self.device), labels))[: n - start].numpy())
-        return np.concatenate(made)
+        labels = torch.tensor([classes[i % len(classes)] for i in range(len(latents))]) if classes else None
+        return self.draw(latents, labels)
 
     def _repr_html_(self) -> str:
         pictures = self.sample(16)
@@ -188,4 +213,4 @@ def load(path: str | Path, *, checkpoint: str | None = None, ema: bool = True, d
         saved.load_module(stored, modules[module_name])
         modules[module_name].eval().requires_grad_(False)
     used = {module_name: modules[module_name] for module_name in family.averaged}
-    return Model(folder, saved, used, family.sampler(modules), where, name)
+    return Model(folder, saved, family, used, family.sampler(modules), where, name)

@@ -31,6 +31,7 @@ from ganvas.training.checkpoint import Checkpoint
 from ganvas.training.device import choose_device, choose_precision, set_up
 from ganvas.training.loop import Outcome, Trainer, class_weights
 from ganvas.units import format_duration, parse_duration
+from ganvas.verbs.real import write_real
 
 REFERENCE_PICTURES = 5_000
 """Real pictures that the KID of a training run is measured against."""
@@ -141,6 +142,7 @@ def new_run(setting: Setting, out: Path | None, custom: bool) -> RunFolder:
         out.mkdir(parents=True, exist_ok=True)
     artifact.write_json(folder.provenance_file, provenance(setting, custom))
     write_config(folder, setting.config)
+    write_real(folder, setting.data)
     return folder
 
 

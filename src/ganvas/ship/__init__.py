@@ -1,0 +1,1 @@
+"""Pictures on their way out: written, marked, packed for others."""
