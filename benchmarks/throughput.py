@@ -181,7 +181,9 @@ def main() -> None:
     print(f"{'plain PyTorch loop, fp32':28}{result['peer']:>10}")
     print(f"ratio {result['ratio']} (pairs: {result['ratio_range'][0]} to {result['ratio_range'][1]})")
     print(f"share of the bf16 matmul rate ({result['bf16_matmul_tflops']} TFLOP/s): {result['share_of_bf16_matmul_rate']:.1%}")
-    print(f"{result['machine']['processor']}, {result['machine']['threads']} threads, torch {torch.__version__}, {result['machine']['date']}")
+    print(
+        f"{result['machine']['processor']}, {result['machine']['threads']} threads, torch {torch.__version__}, {result['machine']['date']}"
+    )
 
 
 if __name__ == "__main__":

@@ -3,14 +3,17 @@
 from ganvas.config.data import AugmentConfig, DataConfig
 from ganvas.config.family import Family, GanConfig, LatentConfig
 from ganvas.config.model import DcganDiscriminator, DcganGenerator
-from ganvas.config.objective import BceLoss, DiffAugment, HingeLoss, R1Penalty
+from ganvas.config.objective import BceLoss, DiffAugment, HingeLoss, OrthogonalRegulariser, R1Penalty
 from ganvas.config.optim import AdamConfig, EmaConfig, ScheduleConfig
+from ganvas.config.residual import BigganDiscriminator, BigganGenerator, ResnetDiscriminator, ResnetGenerator
 from ganvas.config.run import CheckpointConfig, EvaluationConfig, LogConfig, RunConfig, SamplesConfig, TrainConfig
 
 __all__ = [
     "AdamConfig",
     "AugmentConfig",
     "BceLoss",
+    "BigganDiscriminator",
+    "BigganGenerator",
     "CheckpointConfig",
     "DataConfig",
     "DcganDiscriminator",
@@ -23,7 +26,10 @@ __all__ = [
     "HingeLoss",
     "LatentConfig",
     "LogConfig",
+    "OrthogonalRegulariser",
     "R1Penalty",
+    "ResnetDiscriminator",
+    "ResnetGenerator",
     "RunConfig",
     "SamplesConfig",
     "ScheduleConfig",

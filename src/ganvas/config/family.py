@@ -7,8 +7,8 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from ganvas.config.base import Part
-from ganvas.config.model import DcganDiscriminator, DcganGenerator
-from ganvas.config.objective import BceLoss, DiffAugment, Loss, R1Penalty
+from ganvas.config.model import DcganDiscriminator, DcganGenerator, Discriminator, Generator
+from ganvas.config.objective import BceLoss, DiffAugment, Loss, OrthogonalRegulariser, R1Penalty
 from ganvas.config.optim import AdamConfig
 
 
@@ -24,10 +24,11 @@ class GanConfig(Part):
 
     kind: Literal["gan"] = "gan"
     latent: LatentConfig = LatentConfig()
-    generator: DcganGenerator = DcganGenerator()
-    discriminator: DcganDiscriminator = DcganDiscriminator()
+    generator: Generator = DcganGenerator()
+    discriminator: Discriminator = DcganDiscriminator()
     loss: Loss = BceLoss()
     penalty: R1Penalty | None = None
+    regulariser: OrthogonalRegulariser | None = Field(default=None, description="of the generator's weights")
     critic_augment: DiffAugment | None = None
     optimizer_g: AdamConfig = AdamConfig()
     optimizer_d: AdamConfig = AdamConfig()
@@ -48,7 +49,7 @@ class GanConfig(Part):
     def _consistent(self) -> GanConfig:
         if (self.generator.labels is None) != (self.discriminator.labels is None):
             raise ValueError("generator.labels and discriminator.labels go together: set both, or neither")
-        if self.penalty is not None and self.discriminator.norm == "batch":
+        if self.penalty is not None and getattr(self.discriminator, "norm", None) == "batch":
             raise ValueError(
                 "a gradient penalty needs a discriminator without batch norm, which mixes the pictures of a batch: set family.discriminator.norm=null"
             )

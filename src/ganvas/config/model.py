@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
 from ganvas.config.base import Part
+from ganvas.config.residual import BigganDiscriminator, BigganGenerator, ResnetDiscriminator, ResnetGenerator
 
 
 class DcganGenerator(Part):
@@ -37,3 +38,7 @@ class DcganDiscriminator(Part):
     labels: Literal["onehot", "projection"] | None = Field(
         default=None, description="how the class enters: as one-hot channels beside the picture, or by projection (Miyato and Koyama 2018)"
     )
+
+
+Generator = Annotated[DcganGenerator | ResnetGenerator | BigganGenerator, Field(discriminator="kind")]
+Discriminator = Annotated[DcganDiscriminator | ResnetDiscriminator | BigganDiscriminator, Field(discriminator="kind")]

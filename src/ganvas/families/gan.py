@@ -16,8 +16,10 @@ from ganvas.errors import UsageError
 from ganvas.families.base import Draw, StepState
 from ganvas.losses.adversarial import build_loss
 from ganvas.losses.penalties import r1
+from ganvas.losses.regularisers import orthogonal_penalty
 from ganvas.models import build_discriminator, build_generator
 from ganvas.nn.norm import batch_norms
+from ganvas.nn.spectral import count_updates
 from ganvas.sampling import latent
 from ganvas.sampling.labels import draw_labels
 from ganvas.types import Batch, Images, Labels, Latents, PerImage
@@ -52,6 +54,8 @@ class Gan:
             "generator": adam(self.generator, config.optimizer_g),
             "discriminator": adam(self.discriminator, config.optimizer_d),
         }
+        for optimizer in self._optimizers.values():
+            count_updates(optimizer)
 
     def modules(self) -> Mapping[str, nn.Module]:
         """`generator` and `discriminator`."""
@@ -108,8 +112,18 @@ class Gan:
             optimizer = self._optimizers["generator"]
             optimizer.zero_grad(set_to_none=True)
             loss.backward()
+        metrics = {"loss_g": loss.detach()} | self._regularise()
         optimizer.step()
-        return {"loss_g": loss.detach()}
+        return metrics
+
+    def _regularise(self) -> dict[str, Tensor]:
+        """Add the gradient of the regulariser of G's weights to G's."""
+        config = self.config.regulariser
+        if config is None:
+            return {}
+        value = orthogonal_penalty(self.generator, config.diagonal)
+        (config.weight * value).backward()
+        return {"orthogonality": value.detach()}
 
     def critic(self, images: Images, labels: Labels | None, stream: str, start: int, state: StepState) -> PerImage:
         """D(T(x)): logits of pictures that were augmented first, in the run's precision."""
