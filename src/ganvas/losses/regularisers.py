@@ -14,10 +14,12 @@ def orthogonality(matrix: Tensor, diagonal: bool = False) -> Tensor:
     That is eq. 4 of Brock et al. 2019, section 3.1; with `diagonal`, |W W^T - I|_F^2, which wants norms of one too
     (eq. 3). The paper writes filters as columns. A number without a shape.
     """
-    products = matrix @ matrix.t()
+    # |W W^T|_F = |W^T W|_F, of which the smaller is made.
+    products = matrix @ matrix.t() if len(matrix) <= matrix.shape[1] else matrix.t() @ matrix
+    norms = matrix.square().sum(1)
     if diagonal:
-        return (products - torch.eye(len(matrix), device=matrix.device, dtype=matrix.dtype)).square().sum()
-    return products.square().sum() - products.diagonal().square().sum()
+        return products.square().sum() - 2 * norms.sum() + len(matrix)
+    return products.square().sum() - norms.square().sum()
 
 
 def orthogonal_penalty(module: nn.Module, diagonal: bool = False) -> Tensor:

@@ -89,7 +89,7 @@ class Generator(nn.Module):
         following = iter(conditions)
         for layer in self.layers:
             x = layer(x, next(following)) if isinstance(layer, GeneratorBlock) else layer(x)
-        return torch.tanh(self.last(activate(self.norm(x), self.config.slope, inplace=True)))
+        return torch.tanh(self.last(activate(self.norm(x), self.config.slope)))
 
 
 def _norm_of(condition: int) -> Callable[[int], nn.Module]:

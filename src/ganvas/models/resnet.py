@@ -62,7 +62,7 @@ class Generator(nn.Module):
         x = self.first(latents).view(len(latents), BASE, BASE, -1).permute(0, 3, 1, 2)
         for layer in self.layers:
             x = layer(x, condition) if isinstance(layer, GeneratorBlock) else layer(x)
-        return torch.tanh(self.last(activate(self.norm(x), self.config.slope, inplace=True)))
+        return torch.tanh(self.last(activate(self.norm(x), self.config.slope)))
 
 
 class Discriminator(ResidualDiscriminator):

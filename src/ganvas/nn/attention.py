@@ -27,14 +27,23 @@ class SelfAttention(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, H, W) to the same shape; H and W even."""
         small_key, small_value = (F.max_pool2d(layer(x), 2) for layer in (self.key, self.value))
-        query, key, value = (_rows(t) for t in (self.query(x), small_key, small_value))
-        with torch.autocast(x.device.type, enabled=False):
-            # Every product is of bf16 already under autocast, and a softmax of bf16 sums in fp32.
-            weights = torch.softmax(query @ key.transpose(1, 2), 2)
-            mixed = weights @ value
+        mixed = attend(*(_rows(t) for t in (self.query(x), small_key, small_value)))
         b, _, height, width = x.shape
         found = self.out(mixed.view(b, height, width, -1).permute(0, 3, 1, 2))
         return torch.addcmul(x, self.gamma.to(x.dtype), found.to(x.dtype))
+
+
+def attend(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+    """softmax(Q K^T) V: (B, M, d), (B, N, d) and (B, N, v) to (B, M, v)."""
+    kind = query.device.type
+    if not torch.is_autocast_enabled(kind):
+        # Step by step: fused kernels have no gradients of gradients, which penalties take in full precision.
+        return torch.softmax(query @ key.transpose(1, 2), 2) @ value
+    with torch.autocast(kind, enabled=False):
+        # The fused kernel wants vectors of one length; zeros add nothing to a product.
+        missing = value.shape[2] - query.shape[2]
+        query, key = (F.pad(t, (0, missing)) for t in (query, key))
+        return F.scaled_dot_product_attention(query[:, None], key[:, None], value[:, None], scale=1.0)[:, 0]
 
 
 def _rows(x: Tensor) -> Tensor:

@@ -48,8 +48,8 @@ class ConditionalBatchNorm2d(nn.BatchNorm2d):
     def forward(self, input: Tensor, condition: Tensor | None = None) -> Tensor:
         """(B, C, H, W) to the same shape; `condition` is what `to_affine` takes, one row for each picture."""
         normalised = super().forward(input)
-        gain, offset = self.to_affine(condition).float().to(normalised.dtype)[:, :, None, None].chunk(2, 1)
-        return torch.addcmul(normalised + offset, normalised, gain)
+        gain, offset = self.to_affine(condition).float()[:, :, None, None].chunk(2, 1)
+        return torch.addcmul(offset.to(input.dtype), normalised, (1 + gain).to(input.dtype))
 
 
 def class_affine(classes: int, maps: int) -> nn.Embedding:

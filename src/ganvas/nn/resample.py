@@ -7,7 +7,7 @@ by 4x4 (Karras et al. 2018 fuse these too). Both are exact, also at the borders,
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -31,12 +31,21 @@ def pool(x: Tensor) -> Tensor:
     return F.avg_pool2d(x, 2)
 
 
-def add_doubled(x: Tensor, small: Tensor) -> Tensor:
-    """x (B, C, 2H, 2W) plus `small` (B, C, H, W) with each pixel four times, without making the latter."""
-    b, c, height, width = small.shape
-    split = x.permute(0, 2, 3, 1).reshape(b, height, 2, width, 2, c)
-    total = split + small.permute(0, 2, 3, 1)[:, :, None, :, None]
-    return total.view(b, 2 * height, 2 * width, c).permute(0, 3, 1, 2)
+class _Double(torch.autograd.Function):
+    """Each pixel four times. PyTorch's own gradient of it sums as slowly as 20 times this."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        return F.interpolate(x, scale_factor=2.0, mode="nearest")
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
+        return F.avg_pool2d(gradients[0], 2, divisor_override=1)
+
+
+def double(x: Tensor) -> Tensor:
+    """Each pixel four times, (B, C, H, W) to (B, C, 2H, 2W)."""
+    return cast(Tensor, _Double.apply(x))
 
 
 def _patches(x: Tensor) -> Tensor:
