@@ -83,6 +83,15 @@ SETTINGS = {
     },
     "cats": {"recipe": "cats-dcgan"},
     "auxiliary": {"family__generator__labels": "onehot", "family__discriminator__labels": "auxiliary"},
+    # Power iterations in both players, conditional batch norms, orthogonal regularisation; with averages to fit.
+    "biggan": {
+        "family__generator": {"kind": "biggan", "width": 8, "max_width": 16, "attention": 8, "labels": "shared"},
+        "family__discriminator": {"kind": "biggan", "width": 8, "max_width": 16, "attention": 8, "labels": "projection"},
+        "family__loss": {"kind": "hinge"},
+        "family__regulariser": {"kind": "orthogonal"},
+        "family__d_steps": 2,
+        "train__precision": "bf16",
+    },
 }
 
 

@@ -3,14 +3,26 @@
 from ganvas.config.data import AugmentConfig, DataConfig
 from ganvas.config.family import Family, GanConfig, LatentConfig
 from ganvas.config.model import DcganDiscriminator, DcganGenerator, MlpDiscriminator, MlpGenerator
-from ganvas.config.objective import BceLoss, DiffAugment, GradientPenalty, HingeLoss, LeastSquaresLoss, R1Penalty, WassersteinLoss
+from ganvas.config.objective import (
+    BceLoss,
+    DiffAugment,
+    GradientPenalty,
+    HingeLoss,
+    LeastSquaresLoss,
+    OrthogonalRegulariser,
+    R1Penalty,
+    WassersteinLoss,
+)
 from ganvas.config.optim import AdamConfig, EmaConfig, PlateauSchedule, ScheduleConfig, SgdConfig, StepSchedule
+from ganvas.config.residual import BigganDiscriminator, BigganGenerator, ResnetDiscriminator, ResnetGenerator
 from ganvas.config.run import CheckpointConfig, EvaluationConfig, LogConfig, RunConfig, SamplesConfig, TrainConfig
 
 __all__ = [
     "AdamConfig",
     "AugmentConfig",
     "BceLoss",
+    "BigganDiscriminator",
+    "BigganGenerator",
     "CheckpointConfig",
     "DataConfig",
     "DcganDiscriminator",
@@ -27,8 +39,11 @@ __all__ = [
     "LogConfig",
     "MlpDiscriminator",
     "MlpGenerator",
+    "OrthogonalRegulariser",
     "PlateauSchedule",
     "R1Penalty",
+    "ResnetDiscriminator",
+    "ResnetGenerator",
     "RunConfig",
     "SamplesConfig",
     "ScheduleConfig",

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from ganvas.config.base import Part, kind_or
+from ganvas.config.residual import BigganDiscriminator, BigganGenerator, ResnetDiscriminator, ResnetGenerator
 
 Kernel = Literal[3, 4, 5]
 Output = Literal["tanh", "sigmoid"]
@@ -80,5 +81,7 @@ class MlpDiscriminator(_Mlp):
     dropout: float = Field(default=0.5, ge=0, lt=1, description="share of units dropped after each hidden layer")
 
 
-Generator = Annotated[DcganGenerator | MlpGenerator, Field(discriminator="kind"), kind_or("dcgan")]
-Discriminator = Annotated[DcganDiscriminator | MlpDiscriminator, Field(discriminator="kind"), kind_or("dcgan")]
+Generator = Annotated[DcganGenerator | MlpGenerator | ResnetGenerator | BigganGenerator, Field(discriminator="kind"), kind_or("dcgan")]
+Discriminator = Annotated[
+    DcganDiscriminator | MlpDiscriminator | ResnetDiscriminator | BigganDiscriminator, Field(discriminator="kind"), kind_or("dcgan")
+]

@@ -75,6 +75,14 @@ class GradientPenalty(Part):
 Penalty = Annotated[R1Penalty | GradientPenalty, Field(discriminator="kind"), kind_or("r1")]
 
 
+class OrthogonalRegulariser(Part):
+    """Keeps a network's filters apart, so that truncated latents make sound pictures too (Brock et al. 2019, section 3.1)."""
+
+    kind: Literal["orthogonal"] = "orthogonal"
+    weight: float = Field(default=1e-4, gt=0, description="beta")
+    diagonal: bool = Field(default=False, description="also keep the filters' norms at one (eq. 3); the paper's choice does not (eq. 4)")
+
+
 class DiffAugment(Part):
     """The same differentiable change of real and fake pictures before D (Zhao et al. 2020)."""
 

@@ -17,8 +17,10 @@ from ganvas.families.base import Draw, StepState
 from ganvas.families.optimizers import build_optimizer
 from ganvas.losses.adversarial import build_loss, class_loss, fake_loss, real_loss
 from ganvas.losses.penalties import build_penalty
+from ganvas.losses.regularisers import orthogonal_penalty
 from ganvas.models import build_discriminator, build_generator
 from ganvas.nn.norm import batch_norms
+from ganvas.nn.spectral import count_updates
 from ganvas.sampling import latent
 from ganvas.sampling.labels import draw_labels
 from ganvas.types import Batch, ClassLogits, ClassWeights, Images, Labels, Latents, PerImage
@@ -57,6 +59,8 @@ class Gan:
             "generator": build_optimizer(self.generator, config.optimizer_g),
             "discriminator": build_optimizer(self.discriminator, config.optimizer_d),
         }
+        for optimizer in self._optimizers.values():
+            count_updates(optimizer)
 
     def modules(self) -> Mapping[str, nn.Module]:
         """`generator` and `discriminator`."""
@@ -149,8 +153,18 @@ class Gan:
             optimizer = self._optimizers["generator"]
             optimizer.zero_grad(set_to_none=True)
             loss.backward()
+        metrics |= self._regularise()
         optimizer.step()
         return metrics
+
+    def _regularise(self) -> dict[str, Tensor]:
+        """Add the gradient of the regulariser of G's weights to G's."""
+        config = self.config.regulariser
+        if config is None:
+            return {}
+        value = orthogonal_penalty(self.generator, config.diagonal)
+        (config.weight * value).backward()
+        return {"orthogonality": value.detach()}
 
     def critic(
         self, images: Images, labels: Labels | None, stream: str, start: int, state: StepState

@@ -12,11 +12,22 @@ from ganvas.config.model import (
     MlpDiscriminator,
     MlpGenerator,
 )
-from ganvas.models import dcgan, mlp
+from ganvas.config.residual import BigganDiscriminator, BigganGenerator, ResnetDiscriminator, ResnetGenerator
+from ganvas.models import biggan, dcgan, mlp, resnet
 from ganvas.models.ranges import USUAL, Range, judge_pictures_in, make_pictures_in
 
-GENERATORS = {DcganGenerator: dcgan.Generator, MlpGenerator: mlp.Generator}
-DISCRIMINATORS = {DcganDiscriminator: dcgan.Discriminator, MlpDiscriminator: mlp.Discriminator}
+GENERATORS = {
+    DcganGenerator: dcgan.Generator,
+    MlpGenerator: mlp.Generator,
+    ResnetGenerator: resnet.Generator,
+    BigganGenerator: biggan.Generator,
+}
+DISCRIMINATORS = {
+    DcganDiscriminator: dcgan.Discriminator,
+    MlpDiscriminator: mlp.Discriminator,
+    ResnetDiscriminator: resnet.Discriminator,
+    BigganDiscriminator: biggan.Discriminator,
+}
 
 
 def build_generator(config: Generator, resolution: int, latent_size: int, classes: int, pixels: Range = USUAL) -> nn.Module:

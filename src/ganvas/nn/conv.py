@@ -14,7 +14,8 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
-from torch.nn.utils import parametrizations
+
+from ganvas.nn.spectral import raw_weight, spectral_norm, warm_up
 
 _PATCH_AREA = 64
 """Patches are used where the narrow side of a layer has at most so many pixels."""
@@ -22,11 +23,14 @@ _WIDE = 256
 """At an area of 64, folding patches back pays from so many feature maps on the wide side."""
 
 
+def is_bf16_on_cpu(x: Tensor) -> bool:
+    """Whether a layer computes in bf16 on the processor."""
+    return x.device.type == "cpu" and torch.is_autocast_enabled("cpu") and torch.get_autocast_dtype("cpu") == torch.bfloat16
+
+
 def _use_patches(x: Tensor, layer: nn.Conv2d | nn.ConvTranspose2d, narrow_area: int) -> bool:
     return (
-        x.device.type == "cpu"
-        and torch.is_autocast_enabled("cpu")
-        and torch.get_autocast_dtype("cpu") == torch.bfloat16
+        is_bf16_on_cpu(x)
         and layer.kernel_size == (4, 4)
         and layer.stride == (2, 2)
         and layer.padding == (1, 1)
@@ -155,6 +159,26 @@ def _bf16(x: Tensor) -> Tensor:
     return x.to(torch.bfloat16)
 
 
+def convolve_down(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    """A 4x4 convolution of stride 2 and padding 1, (B, C, H, W) by (C', C, 4, 4) to (B, C', H/2, W/2); H and W even."""
+    if not is_bf16_on_cpu(x) or x.shape[2] * x.shape[3] // 4 > _PATCH_AREA:
+        return F.conv2d(x, weight, bias, stride=2, padding=1)
+    x, weight = _bf16(x).contiguous(memory_format=torch.channels_last), _bf16(weight)
+    with torch.autocast("cpu", enabled=False):
+        y = _Convolution.apply(x, weight)
+        return y if bias is None else y + _bf16(bias)[:, None, None]
+
+
+def convolve_up(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    """A transposed 4x4 convolution of stride 2 and padding 1, (B, C, H, W) by (C, C', 4, 4) to (B, C', 2H, 2W)."""
+    if not is_bf16_on_cpu(x) or x.shape[2] * x.shape[3] > _PATCH_AREA:
+        return F.conv_transpose2d(x, weight, bias, stride=2, padding=1)
+    x, weight = _bf16(x).contiguous(memory_format=torch.channels_last), _bf16(weight)
+    with torch.autocast("cpu", enabled=False):
+        y = _TransposedConvolution.apply(x, weight)
+        return y if bias is None else y + _bf16(bias)[:, None, None]
+
+
 class Conv2d(nn.Conv2d):
     """`torch.nn.Conv2d`, with small maps as matrix products where that is faster."""
 
@@ -218,16 +242,15 @@ def dcgan_init(module: nn.Module) -> None:
     """
     for layer in module.modules():
         if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
-            parameters = dict(layer.named_parameters())
-            # Under spectral norm the weight itself is computed, from this.
-            nn.init.normal_(parameters.get("parametrizations.weight.original", parameters.get("weight", layer.weight)), 0.0, 0.02)
+            nn.init.normal_(raw_weight(layer), 0.0, 0.02)
             if layer.bias is not None:
                 nn.init.zeros_(layer.bias)
         elif isinstance(layer, nn.BatchNorm2d) and layer.affine:
             nn.init.normal_(layer.weight, 1.0, 0.02)
             nn.init.zeros_(layer.bias)
+    warm_up(module)
 
 
 def spectral(layer: nn.Module, on: bool) -> nn.Module:
     """The layer, its weight divided by its largest singular value if `on` (Miyato et al. 2018, algorithm 1)."""
-    return parametrizations.spectral_norm(layer) if on else layer
+    return spectral_norm(layer) if on else layer

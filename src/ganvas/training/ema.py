@@ -10,13 +10,14 @@ from torch import Tensor, nn
 
 from ganvas.config.optim import EmaConfig
 from ganvas.nn.norm import batch_norms
+from ganvas.nn.spectral import follow
 
 
 class Ema:
     """Exponential moving averages of the parameters of some modules (Yaz et al. 2019; ramp-up as Karras et al. 2020)."""
 
     def __init__(self, config: EmaConfig, modules: Mapping[str, nn.Module]):
-        self.config = config
+        self.config, self._sources = config, dict(modules)
         self.modules = {name: copy.deepcopy(module).requires_grad_(False) for name, module in modules.items()}
         self._pairs: list[tuple[list[Tensor], list[Tensor]]] = [
             (list(self.modules[name].parameters()), list(module.parameters())) for name, module in modules.items()
@@ -31,6 +32,11 @@ class Ema:
         weight = 1 - 0.5 ** (batch / max(halflife, 1e-8))
         for averages, values in self._pairs:
             torch._foreach_lerp_(averages, values, weight)  # pyright: ignore[reportPrivateImportUsage]
+
+    def fit_spectral_norms(self) -> None:
+        """Fit the singular vectors of the averages: a function of the present weights alone, however often it is called."""
+        for name, module in self.modules.items():
+            follow(module, self._sources[name])
 
 
 @torch.no_grad()

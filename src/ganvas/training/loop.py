@@ -333,6 +333,7 @@ class Trainer:
         if self._fitted_at != self.state.images:
             for module in self.ema.modules.values():
                 module.eval()
+            self.ema.fit_spectral_norms()
             restimate_batch_norms(self.ema.modules, lambda: self._pass_fixed_latents(sampler))
             self._fitted_at = self.state.images
         return sampler
