@@ -27,3 +27,11 @@ class AugmentConfig(Part):
     """Augmentation of real pictures, before the discriminator sees them."""
 
     flip: bool = Field(default=False, description="mirror half of the pictures, left to right")
+    rotate: float = Field(default=0, ge=0, le=180, description="turn by up to so many degrees either way; corners are filled by reflection")
+    crop: float = Field(default=1, gt=0, le=1, description="smallest share of the side that a random square crop keeps; 1: no cropping")
+    jitter: float = Field(
+        default=0,
+        ge=0,
+        le=1,
+        description="strength of random changes of brightness, contrast and saturation: factors from 1 - it to 1 + it",
+    )
