@@ -13,6 +13,8 @@ from ganvas.config import RunConfig, io
 NARROW: dict[str, dict[str, Any]] = {
     "dcgan": {"width": 8, "max_width": 32},
     "mlp": {"hidden": [16, 16]},
+    "resnet": {"width": 8, "max_width": 16},
+    "biggan": {"width": 8, "max_width": 16},
 }
 """For each kind of network, what makes it small."""
 

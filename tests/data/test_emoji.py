@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from ganvas.data.emoji import BUILTINS, categories, category_of
+from ganvas.data.opening import open_source
 from ganvas.data.packed import open_packed
 from ganvas.data.prepare import prepare
-from ganvas.data.source import open_source
 from ganvas.errors import UsageError
 
 

@@ -184,3 +184,32 @@ def test_limit_spreads_over_the_order():
 def test_limit_thins_other_splits_too():
     result = made(numbered("train/{}.png", 300) + numbered("test/{}.png", 200), limit=50)
     assert {split: len(pictures) for split, pictures in result.splits.items()} == {"train": 50, "test": 50}
+
+
+def test_file_names_label_as_in_dogs_vs_cats():
+    result = made(["train/cat.0.jpg", "train/cat.1.jpg", "train/dog.0.jpg", "test1/1.jpg", "test1/2.jpg"])
+    assert shape(result) == {
+        "train": [("train/cat.0.jpg", "cat"), ("train/cat.1.jpg", "cat"), ("train/dog.0.jpg", "dog")],
+        "test": [("test1/1.jpg", None), ("test1/2.jpg", None)],
+    }
+    assert result.classes == ("cat", "dog")
+    assert any("taken from the file names (first: cat.0.jpg)" in note for note in result.notes)
+    assert shape(made(["cat.0.jpg", "cat.1.jpg", "dog.0.jpg"], classes=["cat"])) == {"train": [("cat.0.jpg", "cat"), ("cat.1.jpg", "cat")]}
+
+
+@pytest.mark.parametrize("names", [["cat.0.jpg", "cat.1.jpg"], ["cat.0.jpg", "dog.1.jpg", "holiday.jpg"], ["cat0.jpg", "dog1.jpg"]])
+def test_other_file_names_do_not(names):
+    result = made(names)
+    assert result.classes == ()
+    assert {label for _, label in shape(result)["train"]} == {None}
+
+
+def test_folders_of_synsets_are_called_by_their_words():
+    names = ["n02085936-Maltese_dog/1.jpg", "n02085620-Chihuahua/1.jpg", "n02099601-golden_retriever/2.jpg"]
+    assert made(names).classes == ("Chihuahua", "Maltese_dog", "golden_retriever")
+    for chosen in ("Maltese_dog", "n02085936-Maltese_dog"):
+        result = made(names, classes=[chosen])
+        assert (result.classes, shape(result)) == (("Maltese_dog",), {"train": [(names[0], "Maltese_dog")]})
+    same = ["n02012849-crane/1.jpg", "n03126707-crane/1.jpg"]
+    assert made(same).classes == ("n02012849-crane", "n03126707-crane")
+    assert made(["n02085936-Maltese_dog/1.jpg", "cats/1.jpg"]).classes == ("cats", "n02085936-Maltese_dog")

@@ -15,7 +15,7 @@ import zipfile
 import pytest
 
 from ganvas.data.decode import Rejected
-from ganvas.data.source import open_source
+from ganvas.data.opening import open_source
 from ganvas.errors import DataError, UsageError
 
 NAMES = ["train/b/2.png", "train/a/1.png", "test/a/deep/er/3.png"]

@@ -16,6 +16,7 @@ from ganvas.errors import UsageError
     examples="""
     ganvas prepare ~/pictures data/pictures64 --resolution 64
     ganvas prepare cifar10.zip data/pets --resolution 32 --classes cat,dog --limit 5000
+    ganvas prepare stanford-dogs data/dogs --crop box
     ganvas prepare builtin:emoji data/emoji
     """,
 )
@@ -27,8 +28,14 @@ from ganvas.errors import UsageError
     type=click.Choice(["none", "center", "box"]),
     default="center",
     show_default=True,
-    help="none stretches to a square, center crops to a square first, box crops to the annotated object.",
+    help="none stretches to a square, center crops to a square first, box crops to the annotated object and stretches.",
 )
+@click.option(
+    "--boxes",
+    type=click.Choice(["first", "largest", "each"]),
+    help="With --crop box, which of a picture's boxes: each makes a picture of every one.  [default: first]",
+)
+@click.option("--labels", metavar="NAME", help="Which labels, where there are several: fine or coarse of CIFAR-100, a column of a table.")
 @click.option("--classes", type=Names(), metavar="A,B", help="Only these classes.")
 @click.option("--limit", type=Count(), metavar="N", help="At most N training pictures, spread evenly over the source and its classes.")
 @click.option(
@@ -48,6 +55,8 @@ def prepare(
     out: Path,
     resolution: int,
     crop: str,
+    boxes: str | None,
+    labels: str | None,
     classes: tuple[str, ...] | None,
     limit: int | None,
     holdout: float | None,
@@ -59,7 +68,8 @@ def prepare(
     """Pack the pictures of SOURCE into the data set OUT.
 
     SOURCE is a folder of pictures, a folder with one folder for each class, a zip or tar archive of either, or
-    builtin:emoji. Top-level folders named train, val and test are splits: only train is trained on.
+    builtin:emoji. Stanford Dogs, Dogs vs Cats, LSUN, CIFAR and Hugging Face data sets are read in the layout in which
+    they are shipped. Top-level folders named train, val and test are splits: only train is trained on.
     """
     colour = _colour(background)
     with results_only():
@@ -70,6 +80,8 @@ def prepare(
             out,
             resolution=resolution,
             crop=crop,  # pyright: ignore[reportArgumentType] - click.Choice has checked it
+            boxes=boxes,
+            labels=labels,
             classes=classes,
             limit=limit,
             holdout=holdout,

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import cache
 from io import BufferedIOBase
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 from PIL import ExifTags, Image, UnidentifiedImageError
@@ -48,11 +49,45 @@ class Rejected(Exception):
 
 @dataclass(frozen=True)
 class Target:
-    """What every picture becomes: a square of `resolution` pixels, cropped as `crop` says ("none" or "center")."""
+    """What every picture becomes: a square of `resolution` pixels, cropped as `crop` says ("none", "center" or "box")."""
 
     resolution: int
     crop: str
     background: tuple[int, int, int]
+
+
+class Decoded(NamedTuple):
+    """A picture as it is packed, uint8 (R, R, 3), RGB; whether it had to be enlarged; and the size that its file has."""
+
+    pixels: np.ndarray
+    enlarged: bool
+    width: int
+    height: int
+
+
+class Box(NamedTuple):
+    """The edges of a part of a picture, in pixels of its file before any rotation, left < right and top < bottom."""
+
+    left: float
+    top: float
+    right: float
+    bottom: float
+
+    def __str__(self) -> str:
+        return f"({self.left:g}, {self.top:g}) to ({self.right:g}, {self.bottom:g})"
+
+    def within(self, width: int, height: int) -> Box:
+        """The box cut to its picture of so many pixels. An edge may lie one pixel outside: some count from 1, some from 0.
+
+        Raises:
+            Rejected: it lies further out, or nothing of it is left.
+        """
+        if self.left < -1 or self.top < -1 or self.right > width + 1 or self.bottom > height + 1:
+            raise Rejected(f"its box {self} is outside of the picture ({width} x {height})")
+        cut = Box(max(self.left, 0), max(self.top, 0), min(self.right, width), min(self.bottom, height))
+        if cut.right - cut.left < 1 or cut.bottom - cut.top < 1:
+            raise Rejected(f"its box {self} is smaller than a pixel")
+        return cut
 
 
 @cache
@@ -70,8 +105,8 @@ def one_at_a_time(size: int) -> ExitStack:
     return stack
 
 
-def decode(file: BufferedIOBase, target: Target) -> tuple[np.ndarray, bool]:
-    """Read a picture from a seekable binary file.
+def decode(file: BufferedIOBase, target: Target, box: Box | None = None) -> Decoded:
+    """Read a picture from a seekable binary file, or only what is in its `box`, which is stretched to the square.
 
     Transparency is laid on the background before resizing, so that edges get no dark fringes; greyscale of 16 bits is
     scaled to 8; a rotation in the EXIF data is applied; colour profiles are not. Of animations the first frame counts.
@@ -79,33 +114,31 @@ def decode(file: BufferedIOBase, target: Target) -> tuple[np.ndarray, bool]:
     Pillow's warnings (on damaged metadata, on large pictures) are the caller's to silence: only one who starts the
     threads can.
 
-    Returns:
-        pixels: uint8 (R, R, 3), RGB, and whether the picture had to be enlarged.
-
     Raises:
-        Rejected: it can't be read, or is too small or too large.
+        Rejected: it can't be read, is too small or too large, or has no such box.
     """
     with ExitStack() as held:
-        image, width, height = _open(file, target, held)
+        image, width, height, box = _open(file, target, box, held)
         orientation = _orientation(image)
         try:
             image = _flatten(image, target.background)
         except (ValueError, OSError) as error:
             raise Rejected(_reason(error)) from error
-        box, enlarged = _box(image, width, height, target)
+        kept, enlarged = _kept(image, width, height, target, box)
         side = target.resolution
-        image = image.resize((side, side), Image.Resampling.LANCZOS, box=box, reducing_gap=_REDUCING_GAP)
+        image = image.resize((side, side), Image.Resampling.LANCZOS, box=kept, reducing_gap=_REDUCING_GAP)
         if orientation in _TRANSPOSE:  # after cropping to the centre and resizing to a square it costs nothing
             image = image.transpose(_TRANSPOSE[orientation])
-        return np.asarray(image if image.mode == "RGB" else image.convert("RGB")), enlarged
+        return Decoded(np.asarray(image if image.mode == "RGB" else image.convert("RGB")), enlarged, width, height)
 
 
-def _open(file: BufferedIOBase, target: Target, held: ExitStack) -> tuple[Image.Image, int, int]:
-    """The decoded picture (a JPEG perhaps at a fraction of its size) and the size it has in the file."""
+def _open(file: BufferedIOBase, target: Target, box: Box | None, held: ExitStack) -> tuple[Image.Image, int, int, Box | None]:
+    """The decoded picture (a JPEG perhaps at a fraction of its size), the size it has in the file, and its box cut to that."""
     try:
         image = Image.open(cast(Any, file), formats=formats())
         width, height = image.size
         _check_size(width, height)
+        box = box and box.within(width, height)
         if width * height > _LARGE_PIXELS:
             held.enter_context(_large)
         if image.format == "PNG":
@@ -114,6 +147,8 @@ def _open(file: BufferedIOBase, target: Target, held: ExitStack) -> tuple[Image.
             image = Image.open(cast(Any, file), formats=("PNG",))
         elif image.format in ("JPEG", "MPO"):
             side = _DRAFT_GAP * target.resolution
+            share = min((box.right - box.left) / width, (box.bottom - box.top) / height) if box else 1
+            side = math.ceil(side / share)
             image.draft(None, (side, side))
         image.load()
     except Rejected:
@@ -126,7 +161,7 @@ def _open(file: BufferedIOBase, target: Target, held: ExitStack) -> tuple[Image.
         raise Rejected("needs more memory than there is") from error
     except Exception as error:  # on malformed data Pillow's plugins raise nearly anything
         raise Rejected(_reason(error)) from error
-    return image, width, height
+    return image, width, height, box
 
 
 def _check_size(width: int, height: int) -> None:
@@ -175,15 +210,17 @@ def _flatten(image: Image.Image, background: tuple[int, int, int]) -> Image.Imag
     return image.convert("L" if mode == "1" else "RGB")
 
 
-def _box(image: Image.Image, width: int, height: int, target: Target) -> tuple[tuple[float, float, float, float], bool]:
+def _kept(image: Image.Image, width: int, height: int, target: Target, box: Box | None) -> tuple[Box, bool]:
     """The part that is kept, in the pixels of `image`, and whether it has to be enlarged.
 
     The crop is placed on whole pixels of the file's own size, so that one of the right size is copied unchanged.
     """
     if target.crop == "none":
-        return (0, 0, image.width, image.height), min(width, height) < target.resolution
-    side = min(width, height)
-    left, top = (width - side) // 2, (height - side) // 2
+        return Box(0, 0, image.width, image.height), min(width, height) < target.resolution
+    if box is None:
+        side = min(width, height)
+        left, top = (width - side) // 2, (height - side) // 2
+        box = Box(left, top, left + side, top + side)
     scale = max(1, round(width / image.width))  # 2, 4 or 8 where a JPEG was decoded at that fraction
-    right, bottom = min((left + side) / scale, image.width), min((top + side) / scale, image.height)
-    return (left / scale, top / scale, right, bottom), side < target.resolution
+    right, bottom = min(box.right / scale, image.width), min(box.bottom / scale, image.height)
+    return Box(box.left / scale, box.top / scale, right, bottom), min(box.right - box.left, box.bottom - box.top) < target.resolution

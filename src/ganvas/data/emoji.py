@@ -83,7 +83,7 @@ def _groups(paths: Sequence[Path]) -> dict[str, str]:
         base = _base(_plain(path.stem))
         groups.setdefault(base, base)
         with path.open("rb") as file:  # the files of equal pictures differ
-            pixels, _ = decode(file, Target(72, "none", (255, 255, 255)))
+            pixels = decode(file, Target(72, "none", (255, 255, 255))).pixels
         earlier = groups[first.setdefault(pixel_digest(pixels), base)]
         if earlier != groups[base]:
             old = groups[base]

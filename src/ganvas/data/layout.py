@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+import re
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -12,6 +13,10 @@ from ganvas.data.source import SPLIT_FOLDERS, Item, Source
 from ganvas.errors import DataError, UsageError, nearest
 
 SPLITS = ("train", "val", "test")
+_SYNSET = re.compile(r"n\d{8}-(.+)")
+"""Class folders of ImageNet's kind, `n02085620-Chihuahua`: the class is called by the part behind the number."""
+_NUMBERED = re.compile(r"([A-Za-z][A-Za-z_-]*)\.\d+\.[A-Za-z]+")
+"""File names that begin with their class, as in Kaggle's Dogs vs Cats: `cat.0.jpg`."""
 HOLDOUT_SHARE = 0.05
 HOLDOUT_MOST = 1_000
 HOLDOUT_FROM = 100
@@ -71,6 +76,8 @@ def _nothing(source: Source) -> str:
     if source.rejected:
         name, reason = source.rejected[0]
         return f"{what}, found {len(source.rejected):,} that can't be used (first: {shown(name)}: {reason}); convert or replace them"
+    if source.packed is not None:
+        return f"{what}, found {shown(source.packed)}, which may hold some; give that file or, if it is in an archive, unpack it first"
     return f"{what}, found {source.ignored or 'no'} other files; check the path"
 
 
@@ -100,32 +107,58 @@ def _splits(source: Source) -> Plan:
 
 
 def _labelled(source: Source, members: dict[str, list[tuple[Item, str]]], rejected: list[tuple[str, str]]) -> Plan:
-    """Labels of each split whose every picture is in a class folder, if train is one and there are two classes."""
+    """Labels of each split whose every picture has one, by its folder or its name, if train is one and there are two classes."""
     notes = []
-    loose = {split: [rest for _, rest in pictures if "/" not in rest] for split, pictures in members.items()}
-    labelled = [split for split in members if not loose[split]]
-    names = sorted({rest.partition("/")[0] for split in labelled for _, rest in members[split]})
+    by_name = {split for split, pictures in members.items() if pictures and all(_NUMBERED.fullmatch(rest) for _, rest in pictures)}
+    labels = {split: [_label(rest, split in by_name) for _, rest in pictures] for split, pictures in members.items()}
+    labelled = [split for split in members if None not in labels[split]]
+    names = sorted({label for split in labelled for label in labels[split] if label is not None})
     deciding = "train" if "train" in members else next(iter(members), "train")
     if len(names) < 2 or deciding not in labelled:
-        count = len({rest.partition("/")[0] for _, rest in members.get(deciding, []) if "/" in rest})
+        count = len(set(labels.get(deciding, [])) - {None})
         if count >= 2:
-            first = loose[deciding][0]
-            notes.append(f"no classes: {len(loose[deciding]):,} pictures lie outside of the {count} class folders (first: {shown(first)})")
+            loose = [rest for _, rest in members[deciding] if "/" not in rest]
+            notes.append(f"no classes: {len(loose):,} pictures lie outside of the {count} class folders (first: {shown(loose[0])})")
         names, labelled = [], []
     elif len(labelled) < len(members):
         notes.append(f"{' and '.join(sorted(set(members) - set(labelled)))} without classes: not all pictures are in class folders")
+    if labelled and deciding in by_name:
+        notes.append(f"classes are taken from the file names (first: {shown(members[deciding][0][1])})")
+    called = _without_synsets(names)
     splits = {
-        split: [Placed(item, rest.partition("/")[0] if split in labelled else None) for item, rest in pictures]
+        split: [
+            Placed(item, called[label] if split in labelled and label is not None else None)
+            for (item, _), label in zip(pictures, labels[split], strict=True)
+        ]
         for split, pictures in members.items()
     }
-    return Plan(splits, tuple(names), rejected, notes)
+    return Plan(splits, tuple(sorted(called.values())), rejected, notes)
+
+
+def _label(rest: str, by_name: bool) -> str | None:
+    """The class of a picture by its folder, or by its file name where those have it; None where it has none."""
+    folder, slash, _ = rest.partition("/")
+    if slash:
+        return folder
+    match = _NUMBERED.fullmatch(rest) if by_name else None
+    return match[1] if match else None
+
+
+def _without_synsets(names: Sequence[str]) -> dict[str, str]:
+    """What each class is called: as its folder, without the number of an ImageNet synset where all have one that differ."""
+    matches = [_SYNSET.fullmatch(name) for name in names]
+    short = [match[1] for match in matches if match]
+    return dict(zip(names, short if len(set(short)) == len(names) else names, strict=True))
 
 
 def _keep_classes(made: Plan, source: Source, wanted: Sequence[str]) -> None:
     if not made.classes:
-        raise UsageError(f"{source.given} has no classes: expected a folder for each class to choose from; leave out --classes")
+        raise UsageError(
+            f"{source.given} has no classes: expected a folder for each class, or names such as cat.0.jpg; leave out --classes"
+        )
     if not wanted:
         raise UsageError(f"no class was named: expected some of {_listed(made.classes)}")
+    wanted = [match[1] if (match := _SYNSET.fullmatch(name)) and name not in made.classes else name for name in wanted]
     for name in wanted:
         if name not in made.classes:
             raise UsageError(f'{source.given} has no class "{name}"{nearest(name, made.classes)} (its classes: {_listed(made.classes)})')

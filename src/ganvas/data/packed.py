@@ -1,7 +1,8 @@
 """The packed data set: a folder of memory-mapped pictures, made once, opened in milliseconds.
 
-`dataset.json` says what it holds; each split has `<split>.npy` (uint8, N x R x R x 3), `<split>.names.json` and, where
-there are classes, `<split>.labels.npy` (int64); `rejected.csv` and `duplicates.csv` are for people.
+`dataset.json` says what it holds; each split has `<split>.npy` (uint8, N x R x R x 3), `<split>.names.json`,
+`<split>.sizes.npy` (int32, N x 2: width and height of each picture's file) and, where there are classes,
+`<split>.labels.npy` (int64); `rejected.csv` and `duplicates.csv` are for people.
 """
 
 from __future__ import annotations
@@ -92,6 +93,17 @@ class Split:
         if images.shape != self._shape or images.dtype != np.uint8:
             raise _damaged(self._folder, f"{self.name}.npy holds {images.dtype} {images.shape}, expected uint8 {self._shape}")
         return images
+
+    @cached_property
+    def sizes(self) -> np.ndarray | None:
+        """int32 (n, 2), width and height of each picture's file; None in data sets of versions that did not note them."""
+        file = self._folder / f"{self.name}.sizes.npy"
+        if not file.exists():
+            return None
+        sizes = _load(file)
+        if sizes.shape != (self._count, 2) or sizes.dtype != np.int32:
+            raise _damaged(self._folder, f"{file.name} does not hold {self._count:,} sizes")
+        return sizes
 
     @cached_property
     def names(self) -> list[str]:
@@ -316,7 +328,7 @@ def _write_resized(dataset: PackedDataset, resolution: int, folder: Path, progre
                         file.write(range(len(digests), len(digests) + len(small)), small)
                         digests += found
                         progress.update(len(small))
-            write_split(folder, name, split.names, split.labels)
+            write_split(folder, name, split.names, split.labels, split.sizes)
             contents[name] = digests, split.labels
     for table in ("rejected.csv", "duplicates.csv"):
         (folder / table).write_bytes((dataset.path / table).read_bytes())

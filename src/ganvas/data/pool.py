@@ -43,25 +43,28 @@ class _Chunk:
 
 @dataclass
 class _Decoded:
-    """A chunk's pixels, uint8 (k, R, R, 3), the digest of each picture (None: rejected), and reasons."""
+    """A chunk's pixels, uint8 (k, R, R, 3), the digest of each picture (None: rejected), reasons, and sizes, (k, 2)."""
 
     split: str
     rows: list[int]
     pixels: np.ndarray
     digests: list[bytes | None]
     rejected: list[tuple[str, str]]
-    enlarged: list[int]
+    sizes: np.ndarray
+    enlarged: int = 0
 
 
 def decode_all(
     source: Source, made: Plan, aim: Target, folder: Path, rejected: list[tuple[str, str]], quiet: bool, threads: int
-) -> tuple[dict[str, list[bytes]], int]:
+) -> tuple[dict[str, list[bytes]], dict[str, np.ndarray], int]:
     """Decode the plan's pictures into the folder's pixel files and take out of the plan those that failed.
 
     Returns:
-        The digests of each split's pictures in order, and how many pictures were enlarged.
+        Of each split's pictures in order, the digests and the sizes (int32 (n, 2), width and height in their files), and
+        how many pictures were enlarged.
     """
     found: dict[str, list[bytes | None]] = {split: [None] * len(pictures) for split, pictures in made.splits.items()}
+    sizes = {split: np.zeros((len(pictures), 2), np.int32) for split, pictures in made.splits.items()}
     enlarged = 0
     total = sum(map(len, made.splits.values()))
     with contextlib.ExitStack() as stack:
@@ -73,8 +76,9 @@ def decode_all(
             files[done.split].write(done.rows, done.pixels)
             for row, digest in zip(done.rows, done.digests, strict=True):
                 found[done.split][row] = digest
+            sizes[done.split][done.rows] = done.sizes
             rejected += done.rejected
-            enlarged += sum(done.enlarged)
+            enlarged += done.enlarged
             progress.update(len(done.rows), f"{len(rejected):,} skipped" if rejected else "")
         for split, file in files.items():
             file.finish(np.array([digest is not None for digest in found[split]], dtype=bool))
@@ -84,7 +88,8 @@ def decode_all(
             del made.splits[split]
             (folder / f"{split}.npy").unlink()
     drop_empty_classes(made, Counter(p.label for pictures in made.splits.values() for p in pictures if p.label is not None))
-    return {split: [digest for digest in found[split] if digest is not None] for split in made.splits}, enlarged
+    kept = {split: [digest for digest in found[split] if digest is not None] for split in made.splits}
+    return kept, {split: sizes[split][[digest is not None for digest in found[split]]] for split in made.splits}, enlarged
 
 
 def _chunks(source: Source, made: Plan, resolution: int) -> Iterator[_Chunk]:
@@ -128,15 +133,16 @@ def _pooled(source: Source, chunks: Iterator[_Chunk], aim: Target, threads: int)
 
 def _decode_chunk(source: Source, chunk: _Chunk, aim: Target) -> _Decoded:
     pixels = np.zeros((len(chunk.rows), aim.resolution, aim.resolution, 3), np.uint8)
-    done = _Decoded(chunk.split, chunk.rows, pixels, [None] * len(chunk.rows), [], [])
+    done = _Decoded(chunk.split, chunk.rows, pixels, [None] * len(chunk.rows), [], np.zeros((len(chunk.rows), 2), np.int32))
     for k, item in enumerate(chunk.items):
         try:
             if item.size == 0:
                 raise Rejected("empty file")
             with one_at_a_time(item.size), BytesIO(chunk.data[k]) if chunk.data else source.open(item) as file:
-                pixels[k], enlarged = decode(file, aim)
+                pixels[k], enlarged, width, height = decode(file, aim, item.box)
             done.digests[k] = pixel_digest(pixels[k])
-            done.enlarged.append(enlarged)
+            done.sizes[k] = width, height
+            done.enlarged += enlarged
         except Rejected as error:
             done.rejected.append((item.name, str(error)))
         except OSError as error:

@@ -18,12 +18,15 @@ from typing import Any
 import numpy as np
 
 from ganvas.artifact import clear_leftovers, new_folder, recover, write_json
+from ganvas.config.data import DataConfig
+from ganvas.data.boxes import BOX_CHOICES
 from ganvas.data.decode import RESIZER, Target
 from ganvas.data.layout import SPLITS, Placed, Plan, plan, shown
+from ganvas.data.opening import open_source
 from ganvas.data.packed import DESCRIPTION, Description, PackedDataset, SourceDescription, cache_folder, is_packed, open_packed
 from ganvas.data.pool import decode_all, thread_count
 from ganvas.data.prepared import Prepared
-from ganvas.data.source import Source, open_source
+from ganvas.data.source import Source
 from ganvas.data.writer import content_checksum, duplicates, file_table, write_csv, write_split, writing_lock
 from ganvas.errors import DataError, UsageError, UserError, nearest
 from ganvas.units import format_bytes
@@ -42,23 +45,27 @@ def prepare(
     limit: int | None = None,
     holdout: float | None = None,
     background: tuple[int, int, int] = (255, 255, 255),
+    boxes: str | None = None,
+    labels: str | None = None,
     force: bool = False,
     quiet: bool = False,
     threads: int | None = None,
 ) -> Prepared:
-    """Make the packed data set `out` of a folder, an archive or `builtin:emoji`.
+    """Make the packed data set `out` of a folder, an archive, a well-known data set's own layout or `builtin:emoji`.
 
     Args:
-        source: folder, zip, tar (also .gz, .bz2, .xz), or builtin:emoji. Top-level folders train, val and test are
-            splits; a folder for each class below makes labels.
+        source: what `opening.open_source` knows. Top-level folders train, val and test are splits; a folder for each
+            class below makes labels, and so do file names such as `cat.0.jpg`.
         out: folder to make. It appears whole or not at all.
         resolution: side of the pictures, 4 to 1024 pixels.
-        crop: "center" cuts to a square first, "none" stretches.
+        crop: "center" cuts to a square first, "none" stretches, "box" cuts to the object's annotated box and stretches.
         classes: keep only these.
         limit: keep at most this many pictures of each split, spread evenly, balanced over classes.
         holdout: share of train moved to val; None: 5%, at most 1,000, where the source has no split of its own and at
             least 100 pictures.
         background: RGB, 0 to 255, on which transparent pictures are laid.
+        boxes: with the crop "box", where a picture has several: "first" (default), "largest", or "each" as a picture.
+        labels: which labels, where the source has several: "fine" or "coarse" of CIFAR-100, a column of a table.
         force: replace a data set that was prepared otherwise.
         threads: threads that decode; None: one for each core.
 
@@ -67,13 +74,13 @@ def prepare(
         DataError: the source can't be used, or holds no picture that can be read.
         UserError: the disk is full or can't be written to.
     """
-    arguments = _arguments(resolution, crop, classes, limit, holdout, background)
+    arguments = _arguments(resolution, crop, classes, limit, holdout, background, boxes, labels)
     if threads is not None and threads < 1:
         raise UsageError(f"threads is {threads}: expected 1 or more")
     target = _absolute(Path(out))
     if not str(source).startswith("builtin:") and is_packed(source):
         raise DataError(f"{source} is a packed data set already: expected pictures; train on it as it is")
-    with open_source(source, quiet) as opened:
+    with _opened(source, arguments, quiet) as opened:
         _check_place(opened, target, out)
         recover(target)
         known = _known(target, opened, arguments, force)
@@ -83,7 +90,16 @@ def prepare(
             return _make(opened, target, arguments, quiet, threads or thread_count())
 
 
-def resolve(data: str | Path, *, resolution: int, crop: str = "center", holdout: float | None = None, quiet: bool = False) -> PackedDataset:
+def resolve(
+    data: str | Path,
+    *,
+    resolution: int,
+    crop: str = "center",
+    holdout: float | None = None,
+    classes: Sequence[str] | None = None,
+    boxes: str | None = None,
+    quiet: bool = False,
+) -> PackedDataset:
     """The pictures that `ganvas train --data` names, packed, at `resolution`.
 
     A packed data set is opened, and resized down if need be. A source is prepared once into the cache (GANVAS_CACHE, or
@@ -92,16 +108,19 @@ def resolve(data: str | Path, *, resolution: int, crop: str = "center", holdout:
     Raises:
         UsageError, DataError, UserError: as `prepare`, `open_packed` and `PackedDataset.resized`.
     """
+    arguments = _arguments(resolution, crop, classes, None, holdout, (255, 255, 255), boxes if crop == "box" else None, None)
     if not str(data).startswith("builtin:") and is_packed(data):
-        return open_packed(data).resized(resolution, quiet=quiet)
-    arguments = _arguments(resolution, crop, None, None, holdout, (255, 255, 255))
-    with open_source(data, quiet) as source:
+        packed = open_packed(data)
+        if classes is not None and set(packed.classes) != set(arguments["classes"]):
+            others, only = packed.description.source.given, ",".join(arguments["classes"])
+            raise DataError(
+                f"{data} holds the classes {_names(packed.classes) or 'none'}, expected {only} alone: prepare it again "
+                f"(ganvas prepare {others} OUT --classes {only}), or set data.classes=null"
+            )
+        return packed.resized(resolution, quiet=quiet)
+    with _opened(data, arguments, quiet) as source:
         key = hashlib.sha256(json.dumps([source.fingerprint(), arguments], sort_keys=True).encode()).hexdigest()
-        word = (
-            re.sub(r"[^A-Za-z0-9]+", "-", Path(str(data).replace(":", "-")).expanduser().absolute().name.split(".")[0]).strip("-")
-            or "pictures"
-        )
-        target = cache_folder() / "packed" / f"{word}-{resolution}px-{key[:12]}"
+        target = cache_folder() / "packed" / f"{_word(str(data))}-{resolution}px-{key[:12]}"
         with writing_lock(target):  # of two runs that start together one waits
             if is_packed(target):
                 with contextlib.suppress(DataError):
@@ -112,6 +131,19 @@ def resolve(data: str | Path, *, resolution: int, crop: str = "center", holdout:
             made = _make(source, target, arguments, quiet, thread_count())
             _say(made.summary(), quiet)
         return open_packed(target)
+
+
+def resolve_config(data: str | Path, config: DataConfig, *, quiet: bool = False) -> PackedDataset:
+    """`resolve`, as a run's config asks."""
+    return resolve(
+        data,
+        resolution=config.resolution,
+        crop=config.crop,
+        holdout=config.holdout,
+        classes=config.classes,
+        boxes=config.boxes if config.crop == "box" else None,
+        quiet=quiet,
+    )
 
 
 def _word(data: str) -> str:
@@ -125,8 +157,19 @@ def _say(text: str, quiet: bool) -> None:
         print(text, file=sys.stderr, flush=True)  # noqa: T201 - standard error, so that standard output holds results only
 
 
+def _opened(source: str | Path, arguments: dict[str, Any], quiet: bool) -> Source:
+    return open_source(source, quiet, boxes=arguments["boxes"], labels=arguments["labels"])
+
+
 def _arguments(
-    resolution: int, crop: str, classes: Sequence[str] | None, limit: int | None, holdout: float | None, background: Sequence[int]
+    resolution: int,
+    crop: str,
+    classes: Sequence[str] | None,
+    limit: int | None,
+    holdout: float | None,
+    background: Sequence[int],
+    boxes: str | None,
+    labels: str | None,
 ) -> dict[str, Any]:
     """The arguments that decide the content, checked, as JSON values."""
     low, high = RESOLUTIONS
@@ -134,8 +177,10 @@ def _arguments(
         raise UsageError(f"resolution is {resolution}: expected {low} to {high} pixels")
     if crop not in CROPS:
         raise UsageError(f'crop is "{crop}": expected {", ".join(CROPS)}{nearest(crop, CROPS)}')
-    if crop == "box":
-        raise UsageError("crop box needs a source with bounding boxes, which can't be read yet: use --crop center or none")
+    if boxes is not None and crop != "box":
+        raise UsageError(f'boxes is "{boxes}" while crop is "{crop}": expected crop box beside it (--crop box)')
+    if boxes is not None and boxes not in BOX_CHOICES:
+        raise UsageError(f'boxes is "{boxes}": expected {", ".join(BOX_CHOICES)}{nearest(boxes, BOX_CHOICES)}')
     if limit is not None and limit < 1:
         raise UsageError(f"limit is {limit}: expected at least 1 picture")
     if holdout is not None and not 0 <= holdout < 1:
@@ -143,7 +188,16 @@ def _arguments(
     if len(background) != 3 or not all(0 <= level <= 255 for level in background):
         raise UsageError(f"background is {tuple(background)}: expected three levels from 0 to 255, such as (255, 255, 255)")
     chosen = sorted(set([classes] if isinstance(classes, str) else classes)) if classes is not None else None
-    return {"resolution": resolution, "crop": crop, "classes": chosen, "limit": limit, "holdout": holdout, "background": list(background)}
+    return {
+        "resolution": resolution,
+        "crop": crop,
+        "classes": chosen,
+        "limit": limit,
+        "holdout": holdout,
+        "background": list(background),
+        "boxes": (boxes or "first") if crop == "box" else None,
+        "labels": labels,
+    }
 
 
 def _absolute(path: Path) -> Path:
@@ -171,7 +225,7 @@ def _check_place(source: Source, target: Path, out: str | Path) -> None:
     if not is_packed(target):
         raise UsageError(f"{out} exists and is no data set (it holds {_names(found)}): expected a new folder; choose another name")
     ours = {DESCRIPTION, "rejected.csv", "duplicates.csv"}
-    ours |= {f"{split}.{rest}" for split in SPLITS for rest in ("npy", "labels.npy", "names.json")}
+    ours |= {f"{split}.{rest}" for split in SPLITS for rest in ("npy", "labels.npy", "sizes.npy", "names.json")}
     foreign = [name for name in found if name not in ours]
     if foreign:
         raise UsageError(f"{out} holds files that are not the data set's ({_names(foreign)}): move them away, or choose another folder")
@@ -241,13 +295,13 @@ def _make(source: Source, target: Path, arguments: dict[str, Any], quiet: bool, 
     aim = Target(resolution, arguments["crop"], tuple(arguments["background"]))
     rejected = source.rejected + made.rejected
     with new_folder(target) as folder:
-        digests, enlarged = decode_all(source, made, aim, folder, rejected, quiet, threads)
+        digests, sizes, enlarged = decode_all(source, made, aim, folder, rejected, quiet, threads)
         names = {split: [p.item.name for p in pictures] for split, pictures in made.splits.items()}
         if not made.splits:
             raise DataError(_none_readable(source, sorted(rejected)))
         labels = {split: _label_indices(made, pictures) for split, pictures in made.splits.items()}
         for split in made.splits:
-            write_split(folder, split, names[split], labels[split])
+            write_split(folder, split, names[split], labels[split], sizes[split])
         copies = duplicates({split: (names[split], digests[split]) for split in made.splits})
         write_csv(folder / "duplicates.csv", ("split", "name", "same_as_split", "same_as_name"), copies)
         write_csv(folder / "rejected.csv", ("name", "reason"), sorted(rejected))

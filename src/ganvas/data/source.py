@@ -1,4 +1,4 @@
-"""Where pictures come from: a folder, a zip, a tar, or the built-in emoji, all seen as names and bytes.
+"""What a source of pictures is, seen as names and bytes, and the commonest: a folder, and a zip.
 
 Nothing is ever extracted to disk. A source lists its files once, sorts out what is no picture, and then gives the
 bytes of any picture; the same pictures as a folder, a zip and a tar make the same data set.
@@ -6,7 +6,6 @@ bytes of any picture; the same pictures as a folder, a zip and a tar make the sa
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import io
 import os
@@ -20,7 +19,7 @@ from io import BufferedIOBase
 from pathlib import Path
 from typing import Any
 
-from ganvas.data.decode import MAX_FILE_BYTES, Rejected
+from ganvas.data.decode import MAX_FILE_BYTES, Box, Rejected
 from ganvas.errors import DataError
 from ganvas.progress import Progress
 from ganvas.units import format_bytes
@@ -39,19 +38,22 @@ _NO_PICTURES = frozenset({
     ".txt", ".csv", ".tsv", ".json", ".jsonl", ".xml", ".yaml", ".yml", ".md", ".rst", ".html", ".htm", ".pdf", ".log", ".ini",
     ".cfg", ".toml", ".py", ".ipynb", ".sh", ".bat", ".mat", ".npy", ".npz", ".pkl", ".pt", ".pth", ".h5", ".hdf5", ".lmdb",
     ".mdb", ".db", ".sqlite", ".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".7z", ".rar", ".mp3", ".mp4", ".mov", ".avi",
-    ".mkv", ".webm", ".wav", ".doc", ".docx", ".xls", ".xlsx", ".url", ".lnk",
+    ".mkv", ".webm", ".wav", ".parquet", ".arrow", ".doc", ".docx", ".xls", ".xlsx", ".url", ".lnk",
 })
 # fmt: on
+_MAY_HOLD_PICTURES = frozenset({".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".7z", ".rar", ".mdb", ".lmdb", ".parquet", ".arrow"})
 _JUNK_NAMES = frozenset({"thumbs.db", "desktop.ini", "__macosx"})
 
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """A picture file: its name below the source, `a/b.jpg`, its size in bytes, and where the source finds it."""
+    """A picture file: its name below the source, `a/b.jpg`, its size in bytes, where the source finds it, and which part
+    of it is meant (None: all)."""
 
     name: str
     size: int
     where: Any
+    box: Box | None = None
 
 
 def junk(name: str) -> bool:
@@ -73,17 +75,19 @@ class Source(ABC):
     """Pictures to prepare.
 
     Attributes:
-        kind: "folder", "zip", "tar" or "builtin".
+        kind: "folder", "zip", "tar", "builtin", "cifar", "lmdb", "arrow" or "parquet".
         items: the pictures, sorted by name, after a single wrapping folder has been taken off the names.
         rejected: (name, reason) of pictures that can't be used, as far as the listing shows it.
         ignored: how many other files there are.
         sequential: the bytes can only be had in order, by `stream`; otherwise `open` gives any, from any thread.
         attribution: whom to credit, where the licence asks for it.
+        packed: a name among the ignored that may well hold pictures: an archive in the archive, a database.
     """
 
     kind: str
     sequential = False
     attribution: str | None = None
+    packed: str | None = None
 
     def __init__(self, given: str):
         self.given = given
@@ -127,6 +131,8 @@ class Source(ABC):
             self.rejected.append((name, f"format {suffix} can't be read"))
         elif suffix in _NO_PICTURES:
             self.ignored += 1
+            if suffix in _MAY_HOLD_PICTURES:
+                self.packed = self.packed or name
         elif self.kind in ("zip", "tar") and _unsafe(name):
             self.rejected.append((name, "unsafe name: it leads out of the archive"))
         elif suffix not in PICTURES and not self._sniff(where):
@@ -168,7 +174,7 @@ def _unsafe(name: str) -> bool:
 SPLIT_FOLDERS = {
     **dict.fromkeys(("train", "training"), "train"),
     **dict.fromkeys(("val", "valid", "validation"), "val"),
-    **dict.fromkeys(("test", "testing"), "test"),
+    **dict.fromkeys(("test", "testing", "test1"), "test"),
 }
 """Top-level folders that are splits, in lower case, and what they are called in a data set."""
 
@@ -292,53 +298,3 @@ def file_fingerprint(path: Path) -> str:
     """What tells a file from others and from itself after a change: path, size, time of change."""
     info = path.stat()
     return hashlib.sha256(f"{path}\0{info.st_size}\0{info.st_mtime_ns}".encode("utf-8", "surrogateescape")).hexdigest()
-
-
-def open_source(source: str | Path, quiet: bool = False) -> Source:
-    """The source that `source` names: a folder, a zip, a tar (also .gz, .bz2, .xz), or `builtin:emoji`.
-
-    Raises:
-        DataError: there is none, or it is damaged.
-        UsageError: an unknown built-in.
-    """
-    from ganvas.data.emoji import open_builtin
-    from ganvas.data.tar import TarSource, is_tar
-
-    given = str(source)
-    if given.startswith("builtin:"):
-        return open_builtin(given)
-    if re.match(r"[a-z]+://", given):
-        raise DataError(f"{given} is an address: expected a folder or an archive on this machine; download it first")
-    path = Path(given).expanduser()
-    with contextlib.suppress(OSError, RuntimeError):
-        path = path.resolve()
-    if not path.exists():
-        raise DataError(
-            f"{given} does not exist: expected a folder of pictures, a zip or tar archive of them, or builtin:emoji; check the path"
-        )
-    if path.is_dir():
-        return FolderSource(given, path, quiet)
-    if not path.is_file():
-        raise DataError(f"{given} is neither a folder nor a file: expected a folder of pictures or an archive of them")
-    try:
-        if is_tar(path):
-            return TarSource(given, path, quiet)
-        if zipfile.is_zipfile(path):
-            return ZipSource(given, path)
-        with path.open("rb") as file:
-            head = file.read(16)
-    except OSError as error:
-        raise DataError(f"{given} can't be read ({error.strerror or error}); check its permissions") from error
-    raise DataError(_no_archive(given, head))
-
-
-def _no_archive(given: str, head: bytes) -> str:
-    if not head:
-        return f"{given} is an empty file: expected a folder of pictures or an archive of them; copy or download it again"
-    if looks_like_picture(head):
-        return f"{given} is a single picture: expected a folder of pictures, or a zip or tar archive of them; give its folder"
-    if head.startswith((b"7z\xbc\xaf", b"Rar!")):
-        return f"{given} is an archive that can't be read here: expected a zip or tar; unpack it and give the folder"
-    if head.startswith(b"PK"):
-        return f"{given} is a damaged zip file: its end is missing; copy or download it again"
-    return f"{given} is no archive: expected a folder of pictures, or a zip or tar (also .tar.gz, .tar.bz2, .tar.xz) of them"

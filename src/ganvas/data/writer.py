@@ -106,11 +106,13 @@ def content_checksum(resolution: int, classes: Sequence[str], splits: dict[str, 
     return total.hexdigest()
 
 
-def write_split(folder: Path, split: str, names: Sequence[str], labels: np.ndarray | None) -> None:
-    """The files beside a split's pixels: names and, where there are any, labels (int64)."""
+def write_split(folder: Path, split: str, names: Sequence[str], labels: np.ndarray | None, sizes: np.ndarray | None) -> None:
+    """The files beside a split's pixels: names and, where there are any, labels (int64) and sizes before packing (int32)."""
     (folder / f"{split}.names.json").write_bytes(json.dumps(list(names), separators=(",", ":")).encode())
     if labels is not None:
         np.save(folder / f"{split}.labels.npy", labels.astype(np.int64), allow_pickle=False)
+    if sizes is not None:
+        np.save(folder / f"{split}.sizes.npy", sizes.astype(np.int32), allow_pickle=False)
 
 
 def write_csv(path: Path, header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ganvas import artifact
-from ganvas.data.prepare import resolve
+from ganvas.data.prepare import resolve_config
 from ganvas.errors import RunError, UsageError
 from ganvas.features.backbone import load_features
 from ganvas.metrics.evaluate import Evaluation, reference
@@ -64,4 +64,4 @@ def open_data(folder: RunFolder, data: str | Path | None) -> PackedDataset:
     named = own if data is None else data
     if named is None:
         raise RunError(f"{folder.path} does not say what it was trained on: name the pictures with --data")
-    return resolve(named, resolution=config.data.resolution, crop=config.data.crop, holdout=config.data.holdout, quiet=True)
+    return resolve_config(named, config.data, quiet=True)

@@ -19,7 +19,7 @@ from ganvas import artifact, runs
 from ganvas.config import io
 from ganvas.config.run import RunConfig
 from ganvas.data.packed import PackedDataset
-from ganvas.data.prepare import resolve
+from ganvas.data.prepare import resolve_config
 from ganvas.errors import RunError, UsageError
 from ganvas.families import build_family
 from ganvas.families.base import Family
@@ -59,7 +59,7 @@ def prepare_setting(config: RunConfig, family: Family | None = None, quiet: bool
         raise UsageError("no pictures were named: use --data with a folder, an archive, a packed data set or builtin:emoji")
     device = choose_device(config.train.device)
     set_up(config.train.threads)
-    data = resolve(config.data.path, resolution=config.data.resolution, crop=config.data.crop, holdout=config.data.holdout, quiet=quiet)
+    data = resolve_config(config.data.path, config.data, quiet=quiet)
     pictures = len(data.split("train"))
     if pictures < config.train.batch:
         raise UsageError(
