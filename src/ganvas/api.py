@@ -110,6 +110,8 @@ def prepare(
     classes: Sequence[str] | None = None,
     limit: int | None = None,
     holdout: float | None = None,
+    boxes: str | None = None,
+    labels: str | None = None,
     background: tuple[int, int, int] = (255, 255, 255),
     force: bool = False,
     quiet: bool = False,
@@ -120,7 +122,9 @@ def prepare(
         source: where the pictures are.
         out: the data set's folder.
         resolution: side of the square pictures, in pixels.
-        crop: `none` stretches to a square, `center` crops to one first.
+        crop: `none` stretches to a square, `center` crops to one first, `box` crops to the bounding boxes of the annotations.
+        boxes: with the crop `box`, where a picture has several: `first`, `largest`, or `each` as a picture.
+        labels: which labels, where the source has several, such as `fine` or `coarse` of CIFAR-100.
         classes: keep these only.
         limit: keep so many pictures of each split, balanced over the classes.
         holdout: share of the training pictures that is held out; None: as much as makes sense.
@@ -142,6 +146,8 @@ def prepare(
         classes=classes,
         limit=limit,
         holdout=holdout,
+        boxes=boxes,
+        labels=labels,
         background=background,
         force=force,
         quiet=quiet,
