@@ -30,7 +30,7 @@ AnyPath = str | PathLike[str]
 CheckpointName = Literal["best", "last"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Run:
     """A run after a session of training."""
 
@@ -43,6 +43,9 @@ class Run:
     def path(self) -> Path:
         """The run's folder."""
         return self.folder.path
+
+    def __repr__(self) -> str:
+        return self.message
 
     def _repr_html_(self) -> str:
         import base64

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from ganvas.config import BigganDiscriminator, BigganGenerator, ResnetDiscriminator, ResnetGenerator, io
 from ganvas.errors import UsageError
+from ganvas.losses.penalties import r1
 from ganvas.models import build_discriminator, build_generator
 from ganvas.models.residual import DiscriminatorBlock, GeneratorBlock
 from ganvas.nn.attention import SelfAttention
@@ -81,7 +82,7 @@ def test_sngans_tables() -> None:
     assert blocks(generator) == [(1024, 1024), (1024, 512), (512, 256), (256, 128), (128, 64)]
 
 
-def test_bigganss_table() -> None:
+def test_biggans_table() -> None:
     # Brock et al. 2019, table 4, ch = 4: 16 ch -> 16, 8, 4, 2, 1 ch, attention at 64x64 in both players.
     generator, discriminator, _ = build(
         BigganGenerator(width=4, max_width=64, attention=64), BigganDiscriminator(width=4, max_width=64, attention=64), 128, 120
@@ -147,6 +148,19 @@ def test_bf16_is_near_fp32(g: Any, d: Any) -> None:
 
 def relative(a: Tensor, b: Tensor) -> float:
     return float((a.detach().float() - b.detach()).norm() / b.detach().norm())
+
+
+def test_a_gradient_penalty_goes_through_all_of_the_discriminator() -> None:
+    _, discriminator, _ = build(VARIANTS[0][0], BigganDiscriminator(**NARROW, attention=16), 32)
+    real = torch.randn(4, 3, 32, 32, requires_grad=True)
+    with torch.autocast("cpu", torch.bfloat16):
+        # Learning in bf16 comes first in a step; the penalty takes its own, in full precision.
+        discriminator(real.detach()).sum().backward()
+    discriminator.zero_grad()
+    r1(real, discriminator(real)).mean().backward()
+    # A bias moves no gradient at the pictures, but through the activations that it switches.
+    without = {name for name, p in discriminator.named_parameters() if p.grad is None or not p.grad.abs().max() > 0}
+    assert all(name.endswith("bias") for name in without)
 
 
 def test_initial_weights_are_the_papers() -> None:

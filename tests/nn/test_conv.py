@@ -27,9 +27,10 @@ def relative(a: Tensor, b: Tensor) -> float:
         (ConvTranspose2d, nn.ConvTranspose2d, 24, 16),
     ],
 )
-def test_bf16_equals_fp32_to_its_rounding(ours: type, theirs: type, maps: int, size: int) -> None:
+@pytest.mark.parametrize("bias", [False, True])
+def test_bf16_equals_fp32_to_its_rounding(ours: type, theirs: type, maps: int, size: int, bias: bool) -> None:
     torch.manual_seed(0)
-    a, b = ours(maps, 40, 4, 2, 1, bias=False), theirs(maps, 40, 4, 2, 1, bias=False)
+    a, b = ours(maps, 40, 4, 2, 1, bias=bias), theirs(maps, 40, 4, 2, 1, bias=bias)
     b.load_state_dict(a.state_dict())
     a.to(memory_format=torch.channels_last)
     x = torch.randn(3, maps, size, size)
@@ -43,6 +44,8 @@ def test_bf16_equals_fp32_to_its_rounding(ours: type, theirs: type, maps: int, s
     assert relative(ya.detach(), yb.detach()) < 6e-3
     assert relative(xa.grad, xb.grad) < 6e-3  # type: ignore[arg-type]
     assert relative(a.weight.grad, b.weight.grad) < 6e-3
+    if bias:
+        assert relative(a.bias.grad, b.bias.grad) < 1e-2
     # Adam's fused kernel walks both as flat memory.
     assert a.weight.grad.stride() == a.weight.stride()
 

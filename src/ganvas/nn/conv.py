@@ -34,7 +34,6 @@ def _use_patches(x: Tensor, layer: nn.Conv2d | nn.ConvTranspose2d, narrow_area: 
         and layer.kernel_size == (4, 4)
         and layer.stride == (2, 2)
         and layer.padding == (1, 1)
-        and layer.bias is None
         and narrow_area <= _PATCH_AREA
         and x.shape[2] % 2 + x.shape[3] % 2 == 0
     )
@@ -186,9 +185,7 @@ class Conv2d(nn.Conv2d):
         """(B, C, H, W) to (B, C', H', W')."""
         if not _use_patches(input, self, input.shape[2] * input.shape[3] // 4):
             return super().forward(input)
-        x, weight = _bf16(input).contiguous(memory_format=torch.channels_last), _bf16(self.weight)
-        with torch.autocast("cpu", enabled=False):
-            return _Convolution.apply(x, weight)
+        return convolve_down(input, self.weight, self.bias)
 
 
 class ConvTranspose2d(nn.ConvTranspose2d):
@@ -198,9 +195,7 @@ class ConvTranspose2d(nn.ConvTranspose2d):
         """(B, C, H, W) to (B, C', H', W')."""
         if output_size is not None or not _use_patches(input, self, input.shape[2] * input.shape[3]):
             return super().forward(input, output_size)
-        x, weight = _bf16(input).contiguous(memory_format=torch.channels_last), _bf16(self.weight)
-        with torch.autocast("cpu", enabled=False):
-            return _TransposedConvolution.apply(x, weight)
+        return convolve_up(input, self.weight, self.bias)
 
 
 class FromLatent(nn.ConvTranspose2d):

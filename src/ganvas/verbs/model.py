@@ -30,6 +30,11 @@ if TYPE_CHECKING:
 class Pictures(np.ndarray):
     """uint8 (N, H, W, 3) pictures; a notebook shows them as a grid."""
 
+    def __repr__(self) -> str:
+        if self.ndim != 4 or self.dtype != np.uint8:
+            return super().__repr__()
+        return f"Pictures of {self.shape[2]} x {self.shape[1]} pixels: {self.shape[0]}"
+
     def _repr_png_(self) -> bytes | None:
         if self.ndim != 4 or self.dtype != np.uint8:
             return None
