@@ -92,3 +92,15 @@ def test_a_probe_leaves_no_trace(name: str) -> None:
     assert before.keys() == after.keys()
     assert [key for key in before if not torch.equal(before[key], after[key])] == []
     assert modes == {m: module.training for m, module in family.modules().items()}
+
+
+@pytest.mark.parametrize("name", [name for name in RECIPES if io.recipe(name).family.conditional])
+def test_a_conditional_generator_takes_mixtures_of_classes(name: str) -> None:
+    family = build(narrow(name))
+    sampler = family.sampler({n: m.eval() for n, m in family.modules().items()})
+    latents, labels = sampler.latents(0, 0, 6), torch.arange(6) % CLASSES
+    weights = torch.nn.functional.one_hot(labels, CLASSES).float()
+    with torch.no_grad():
+        torch.testing.assert_close(sampler(latents, weights), sampler(latents, labels))
+        half = sampler(latents[:1], torch.full((1, CLASSES), 1 / CLASSES))
+    assert bool(half.isfinite().all())
