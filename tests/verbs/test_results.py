@@ -314,6 +314,18 @@ def test_cost_is_in_the_status_and_the_metrics(trained: Path) -> None:
     assert ("joules" in last) == (status.joules is not None)
 
 
+def test_cost_adds_up_over_sessions(trained: Path, tmp_path: Path) -> None:
+    run = copied(trained, tmp_path)
+    before = RunFolder(run).status()
+    ganvas.resume(run, images=192, quiet=True)
+    after = RunFolder(run).status()
+    assert before is not None
+    assert after is not None
+    assert before.cpu_seconds is not None
+    assert after.cpu_seconds is not None
+    assert after.cpu_seconds > 0.9 * before.cpu_seconds
+
+
 def test_runs_are_compared_and_the_best_named_where_scores_compare(
     trained: Path, unconditional: Path, packed: Path, tmp_path: Path
 ) -> None:
