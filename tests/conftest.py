@@ -78,3 +78,27 @@ def packed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("disks")
     prepare(disks(folder / "pictures"), folder / "packed", resolution=16, holdout=1 / 6, quiet=True)
     return folder / "packed"
+
+
+@pytest.fixture(scope="session")
+def trained(packed: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A class-conditional run on the disks that ended, with scores while training; tests leave it as it is."""
+    import ganvas
+    from small import config
+
+    out = tmp_path_factory.mktemp("trained") / "run"
+    labels = {"family__generator__labels": "onehot", "family__discriminator__labels": "projection"}
+    settings = config(data=packed, **labels, evaluation={"every": 64, "samples": 100})
+    ganvas.train(settings, out=out, quiet=True)
+    return out
+
+
+@pytest.fixture(scope="session")
+def unconditional(packed: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same without classes, and with uniform latents."""
+    import ganvas
+    from small import config
+
+    out = tmp_path_factory.mktemp("unconditional") / "run"
+    ganvas.train(config(data=packed, family__latent__distribution="uniform"), out=out, quiet=True)
+    return out

@@ -3,7 +3,7 @@
 import pytest
 
 from ganvas.errors import UsageError
-from ganvas.units import format_bytes, format_duration, parse_count, parse_duration
+from ganvas.units import format_bytes, format_duration, format_energy, parse_count, parse_duration, parse_part
 
 
 @pytest.mark.parametrize(
@@ -48,3 +48,18 @@ def test_what_is_no_count_is_refused(text: str) -> None:
 )
 def test_sizes_are_written(size: int, text: str) -> None:
     assert format_bytes(size) == text
+
+
+@pytest.mark.parametrize(("text", "part"), [("10%", 20), ("0.1%", 1), ("100 %", 200), ("33.3%", 67), ("7", 7), ("200", 200)])
+def test_parts_are_read(text: str, part: int) -> None:
+    assert parse_part(text, 200) == part
+
+
+@pytest.mark.parametrize("text", ["0", "201", "0%", "100.1%", "ten", "", "1.5", "-3"])
+def test_what_is_no_part_is_refused(text: str) -> None:
+    with pytest.raises(UsageError, match="from 1 to 200"):
+        parse_part(text, 200)
+
+
+def test_energies_are_written_as_on_a_bill() -> None:
+    assert [format_energy(j) for j in (0, 3600, 36_000 * 4.44, 3.6e6 * 1.5)] == ["0 Wh", "1 Wh", "44.4 Wh", "1.5 kWh"]

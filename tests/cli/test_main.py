@@ -107,6 +107,11 @@ sys.exit(f"loaded {{found}}" if found else 0)
         (["sample", "x", "y", "--truncation", "0"], ["--truncation"]),
         (["evaluate", "x", "--checkpoint", "first"], ["--checkpoint", "best"]),
         (["recipes", "emojy"], ["emojy"]),
+        (["sample", "x", "y", "--by", "luck"], ["--by", "realism"]),
+        (["interpolate", "x", "y", "--steps", "1"], ["--steps"]),
+        (["interpolate", "x", "y", "--mode", "zigzag"], ["--mode", "slerp"]),
+        (["sweep-truncation", "x", "y", "--truncations", "much"], ['"much" is no truncation']),
+        (["compare"], ["RUN"]),
     ],
 )
 def test_wrong_usage_is_one_message_and_status_two(
@@ -131,7 +136,20 @@ def test_a_broken_yaml_is_named_with_its_line(ganvas: Any, tmp_path: Path) -> No
     assert "mine.yaml is no valid YAML in line 2" in done.err
 
 
-@pytest.mark.parametrize("words", [["info"], ["evaluate"], ["sample", "OUT"], ["train", "--resume"]])
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["info"],
+        ["evaluate"],
+        ["report"],
+        ["compare"],
+        ["sample", "OUT"],
+        ["interpolate", "OUT"],
+        ["timeline", "OUT"],
+        ["sweep-truncation", "OUT"],
+        ["train", "--resume"],
+    ],
+)
 def test_what_is_no_run_is_said_to_be_none(ganvas: Any, tmp_path: Path, words: list[str]) -> None:
     for path, expected in ((tmp_path / "nowhere", "no run"), (tmp_path, "holds no run")):
         arguments = [words[0], path, tmp_path / "out"] if words[-1] == "OUT" else [*words, path]
@@ -370,12 +388,46 @@ def test_resume_takes_a_length_and_a_time(ganvas: Any, monkeypatch: pytest.Monke
             ["run", "out", "-n", "9", "--seed", "3", "--truncation", "0.7", "--classes", "x", "--no-ema", "--grid"],
             {"n": 9, "seed": 3, "truncation": 0.7, "classes": ("x",), "ema": False, "grid": True, "checkpoint": None},
         ),
+        (
+            "sample",
+            ["run", "out", "--best", "10%", "--by", "both", "--balanced", "--watermark", "AI", "--as-dataset"],
+            {"n": None, "best": "10%", "by": "both", "balanced": True, "watermark": "AI", "as_dataset": True, "kaggle": False},
+        ),
+        (
+            "interpolate",
+            [
+                "run",
+                "o",
+                "--rows",
+                "3",
+                "--steps",
+                "5",
+                "--mode",
+                "linear",
+                "--classes",
+                "a,b",
+                "--seed",
+                "2",
+                "--format",
+                "gif",
+                "--no-ema",
+            ],
+            {"rows": 3, "steps": 5, "mode": "linear", "classes": ("a", "b"), "seed": 2, "formats": ("gif",), "ema": False},
+        ),
+        ("timeline", ["run", "out", "--pictures", "4", "--moments", "6"], {"pictures": 4, "moments": 6, "formats": None}),
+        (
+            "sweep-truncation",
+            ["run", "o", "--truncations", "1,none,0.5", "--samples", "1k"],
+            {"truncations": (0.5, 1.0, None), "samples": 1000},
+        ),
+        ("report", ["run", "--plots"], {"plots": True}),
+        ("compare", ["a", "b", "--out", "c.html"], {"arguments": (Path("a"), Path("b")), "out": Path("c.html")}),
     ],
 )
 def test_options_reach_the_python_api(
     ganvas: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, verb: str, words: list[str], expected: dict[str, Any]
 ) -> None:
-    calls = recorded(monkeypatch, verb, Answer())
+    calls = recorded(monkeypatch, verb.replace("-", "_"), Answer())
     assert ganvas(verb, *words).out == "for people\n"
     assert {key: calls[key] for key in expected} == expected
     assert json.loads(ganvas(verb, *words, "--json").out) == {"answer": 42}

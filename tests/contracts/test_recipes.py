@@ -86,3 +86,15 @@ def test_the_first_steps_are_as_ever(name: str) -> None:
 
 def test_no_golden_curve_is_left_of_a_recipe_that_is_gone() -> None:
     assert {file.stem for file in GOLDEN.glob("*.json")} <= set(RECIPES)
+
+
+@pytest.mark.parametrize("name", [name for name in RECIPES if io.recipe(name).family.conditional])
+def test_a_conditional_generator_takes_mixtures_of_classes(name: str) -> None:
+    family = build(narrow(name))
+    sampler = family.sampler({n: m.eval() for n, m in family.modules().items()})
+    latents, labels = sampler.latents(0, 0, 6), torch.arange(6) % CLASSES
+    weights = torch.nn.functional.one_hot(labels, CLASSES).float()
+    with torch.no_grad():
+        torch.testing.assert_close(sampler(latents, weights), sampler(latents, labels))
+        half = sampler(latents[:1], torch.full((1, CLASSES), 1 / CLASSES))
+    assert bool(half.isfinite().all())

@@ -9,7 +9,7 @@ import click
 
 from ganvas.cli.base import CONTEXT, ExampleCommand, json_option, print_json, table
 from ganvas.errors import RunError, UserError
-from ganvas.units import format_bytes, format_duration
+from ganvas.units import format_bytes, format_duration, format_energy
 
 if TYPE_CHECKING:
     from ganvas.runs import RunFolder
@@ -84,6 +84,8 @@ def describe(run: RunFolder) -> dict[str, Any]:
         "total_images": status.total_images if status else None,
         "seconds": status.seconds if status else None,
         "pictures_per_second": status.pictures_per_second if status else None,
+        "cpu_seconds": status.cpu_seconds if status else None,
+        "joules": status.joules if status else None,
         "expected_end": status.expected_end if status else None,
         "best": status.best if status else None,
         "evaluation": evaluation,
@@ -131,6 +133,9 @@ def _lines(r: dict[str, Any]) -> list[tuple[str, str]]:
     if r["seconds"]:
         rate = f", {r['pictures_per_second']:,.0f} pictures/s" if r["pictures_per_second"] else ""
         lines.append(("trained for", format_duration(r["seconds"]) + rate))
+    if r["cpu_seconds"]:
+        energy = f", {format_energy(r['joules'])} of the processor" if r["joules"] else ""
+        lines.append(("spent", f"{format_duration(r['cpu_seconds'])} of processor time{energy}"))
     lines.append(("score", _score(r) or "none yet: `ganvas evaluate` makes one"))
     if r["best"]:
         lines.append(("best", f"KID {r['best'].get('kid', float('nan')):.4f} after {int(r['best'].get('images', 0)):,} pictures"))

@@ -16,10 +16,18 @@ from ganvas.errors import UsageError
 FRAMES_PER_SECOND = 12.0
 HOLD = 1.0
 """Seconds for which the last frame stays."""
+SHORTEST = 4.0
+"""Seconds that an animation takes at least, at two frames a second or more, so that it can be followed."""
 
 
-def gif(frames: Sequence[np.ndarray], fps: float = FRAMES_PER_SECOND, hold: float = HOLD) -> bytes:
+def pace(frames: int) -> float:
+    """Frames per second for so many of them."""
+    return min(FRAMES_PER_SECOND, max(2.0, frames / SHORTEST))
+
+
+def gif(frames: Sequence[np.ndarray], fps: float | None = None, hold: float = HOLD) -> bytes:
     """Frames uint8 (H, W, 3) of one size, looping without end, each with 256 colours of its own."""
+    fps = fps or pace(len(frames))
     pictures = [Image.fromarray(frame).quantize(256) for frame in frames]
     step = round(1000 / fps)
     times = [step] * (len(frames) - 1) + [step + round(1000 * hold)]
@@ -28,13 +36,13 @@ def gif(frames: Sequence[np.ndarray], fps: float = FRAMES_PER_SECOND, hold: floa
     return buffer.getvalue()
 
 
-def mp4(frames: Sequence[np.ndarray], fps: float = FRAMES_PER_SECOND, hold: float = HOLD) -> bytes:
+def mp4(frames: Sequence[np.ndarray], fps: float | None = None, hold: float = HOLD) -> bytes:
     """The same as H.264, playable everywhere: sides are made even with white.
 
     Raises:
         UsageError: the coder is not installed.
     """
-    coder = mp4_coder()
+    coder, fps = mp4_coder(), fps or pace(len(frames))
     height, width = frames[0].shape[:2]
     sides = (height + height % 2, width + width % 2)
     with tempfile.TemporaryDirectory() as folder:

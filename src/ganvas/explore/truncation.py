@@ -68,7 +68,7 @@ def table(points: Sequence[Point]) -> str:
 def plots(points: Sequence[Point]) -> dict[str, bytes]:
     """PNG files by name: scores over truncation, and precision against recall."""
     first = points[0].scores
-    about = f"{first.fd.features}, {first.fd.n:,} generated pictures"
+    about = f"\n{first.fd.features}, {first.fd.n:,} generated pictures"
     places = list(range(len(points)))
 
     def distance(axes: Any) -> None:
@@ -94,17 +94,17 @@ def plots(points: Sequence[Point]) -> dict[str, bytes]:
     return {
         "distance.png": figure(
             distance,
-            title=f"{distance_name} over truncation ({about})",
+            title=f"{distance_name} over truncation{about}",
             xlabel="truncation",
             ylabel=f"{distance_name}, lower is better",
             counts=False,
         ),
         "precision-recall.png": figure(
-            shares, title=f"Fidelity and variety over truncation ({about})", xlabel="truncation", ylabel="share", counts=False
+            shares, title=f"Fidelity and variety over truncation{about}", xlabel="truncation", ylabel="share", counts=False
         ),
         "trade-off.png": figure(
             trade,
-            title=f"Fidelity against variety, by truncation ({about})",
+            title=f"Fidelity against variety, by truncation{about}",
             xlabel="recall (variety)",
             ylabel="precision (fidelity)",
             counts=False,

@@ -159,7 +159,7 @@ COLUMNS: tuple[tuple[str, Callable[[dict[str, Any]], str]], ...] = (
     ("KID x 1000", _score("kid", lambda v: f"{1000 * v:.2f}")),
     ("precision", _score("precision", lambda v: f"{v:.1%}")),
     ("recall", _score("recall", lambda v: f"{v:.1%}")),
-    ("best KID in training", _value("best_kid_while_training", lambda v: f"{1000 * v:.2f}")),
+    ("best KID x 1000 in training", _value("best_kid_while_training", lambda v: f"{1000 * v:.2f}")),
     ("parameters", _value("parameters", lambda v: f"{sum(v.values()) / 1e6:.2f}M")),
     ("pictures", _value("images", lambda v: f"{v:,}")),
     ("time", _value("seconds", format_duration)),

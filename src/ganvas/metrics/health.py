@@ -107,8 +107,8 @@ def _value(scores: dict[str, Any], name: str) -> float | None:
 
 
 def _latest(folder: RunFolder) -> np.ndarray | None:
-    """The last readable grid's pictures."""
-    return next((found for _, path in reversed(folder.grids()) if (found := _cells(folder, path)) is not None), None)
+    """The last readable grid's pictures; that of the untrained networks says nothing."""
+    return next((found for images, path in reversed(folder.grids()) if images > 0 and (found := _cells(folder, path)) is not None), None)
 
 
 def _cells(folder: RunFolder, path: Any) -> np.ndarray | None:

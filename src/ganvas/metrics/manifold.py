@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -78,7 +79,8 @@ class RealManifold:
         for rows in self._shifted(fake).split(_ROWS):
             best = torch.zeros(len(rows))
             for centres, reach in zip(self._balls.split(_COLUMNS), self._radii.split(_COLUMNS), strict=True):
-                best = torch.maximum(best, (reach / _squared_distances(rows, centres)).nan_to_num(nan=0.0).amax(1))
+                # 0 / 0 is a copy of a picture that real ones repeat.
+                best = torch.maximum(best, (reach / _squared_distances(rows, centres)).nan_to_num(nan=math.inf, posinf=math.inf).amax(1))
             found.append(best.sqrt())
         return torch.cat(found) if found else torch.empty(0)
 

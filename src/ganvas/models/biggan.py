@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from ganvas.config.residual import BigganDiscriminator, BigganGenerator
 from ganvas.errors import UsageError
+from ganvas.models.common import needed
 from ganvas.models.residual import (
     BASE,
     CHANNELS,
@@ -17,16 +18,16 @@ from ganvas.models.residual import (
     activate,
     attended,
     check_resolution,
-    needed,
     normalise_weights,
     weighted_layers,
     width_at,
 )
 from ganvas.nn.attention import SelfAttention
+from ganvas.nn.embed import ClassEmbedding
 from ganvas.nn.norm import ConditionalBatchNorm2d
 from ganvas.nn.resample import Conv3x3
 from ganvas.nn.spectral import raw_weight, warm_up
-from ganvas.types import Images, Labels, Latents
+from ganvas.types import ClassWeights, Images, Labels, Latents
 
 
 class Affine(nn.Module):
@@ -60,7 +61,7 @@ class Generator(nn.Module):
         side, maps = BASE, width_at(BASE, resolution, config.width, config.max_width)
         shared = 0
         if config.labels is not None:
-            self.embedding, shared = nn.Embedding(classes, config.embedding), config.embedding
+            self.embedding, shared = ClassEmbedding(classes, config.embedding), config.embedding
         self.first = nn.Linear(sizes[0], BASE * BASE * maps)
         self.layers = nn.ModuleList()
         for size in sizes[1:]:
@@ -79,7 +80,7 @@ class Generator(nn.Module):
     def _cut(self, latents: Latents) -> tuple[Tensor, ...]:
         return torch.tensor_split(latents, self.chunks, 1)
 
-    def forward(self, latents: Latents, labels: Labels | None = None) -> Images:
+    def forward(self, latents: Latents, labels: Labels | ClassWeights | None = None) -> Images:
         """Pictures in [-1, 1]; `labels` are needed exactly if the model is conditional."""
         first, *conditions = self._cut(latents)
         if self.config.labels is not None:

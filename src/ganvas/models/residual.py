@@ -10,7 +10,9 @@ from torch.nn import functional as F
 
 from ganvas.config.residual import BigganDiscriminator, ResnetDiscriminator
 from ganvas.errors import UsageError
+from ganvas.models.common import needed
 from ganvas.nn.attention import SelfAttention
+from ganvas.nn.embed import ClassEmbedding
 from ganvas.nn.norm import ConditionalBatchNorm2d
 from ganvas.nn.resample import Conv1x1, Conv3x3, DownConv3x3, UpConv3x3, double, pool
 from ganvas.nn.spectral import spectral_norm
@@ -115,7 +117,7 @@ class ResidualDiscriminator(nn.Module):
         self.layers = nn.Sequential(*layers)
         self.head = nn.Linear(maps, 1)
         if config.labels is not None:
-            self.projection = nn.Embedding(classes, maps)
+            self.projection = ClassEmbedding(classes, maps)
         if config.spectral_norm:
             normalise_weights(self)
 
@@ -141,10 +143,3 @@ def normalise_weights(module: nn.Module, but: tuple[type[nn.Module], ...] = ()) 
     for layer in list(weighted_layers(module)):
         if not isinstance(layer, but):
             spectral_norm(layer)
-
-
-def needed(labels: Labels | None) -> Tensor:
-    """The labels, or a `UsageError` that says why they are needed."""
-    if labels is None:
-        raise UsageError("this model is conditional: it needs a class for each picture")
-    return labels

@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from ganvas.config.residual import ResnetDiscriminator, ResnetGenerator
+from ganvas.models.common import needed
 from ganvas.models.residual import (
     BASE,
     CHANNELS,
@@ -16,7 +17,6 @@ from ganvas.models.residual import (
     activate,
     attended,
     check_resolution,
-    needed,
     normalise_weights,
     weighted_layers,
     width_at,
@@ -25,7 +25,7 @@ from ganvas.nn.attention import SelfAttention
 from ganvas.nn.norm import ConditionalBatchNorm2d, class_affine
 from ganvas.nn.resample import Conv3x3
 from ganvas.nn.spectral import raw_weight, warm_up
-from ganvas.types import Images, Labels, Latents
+from ganvas.types import ClassWeights, Images, Labels, Latents
 
 
 class Generator(nn.Module):
@@ -56,7 +56,7 @@ class Generator(nn.Module):
     def _norm(self, maps: int) -> nn.Module:
         return nn.BatchNorm2d(maps) if self.config.labels is None else ConditionalBatchNorm2d(maps, class_affine(self.classes, maps))
 
-    def forward(self, latents: Latents, labels: Labels | None = None) -> Images:
+    def forward(self, latents: Latents, labels: Labels | ClassWeights | None = None) -> Images:
         """Pictures in [-1, 1]; `labels` are needed exactly if the model is conditional."""
         condition = None if self.config.labels is None else needed(labels)
         x = self.first(latents).view(len(latents), BASE, BASE, -1).permute(0, 3, 1, 2)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from ganvas.nn.embed import ClassEmbedding
 from ganvas.types import Images
 
 
@@ -54,7 +55,7 @@ class ConditionalBatchNorm2d(nn.BatchNorm2d):
 
 def class_affine(classes: int, maps: int) -> nn.Embedding:
     """A gain and an offset for each class; at first all gains are one and all offsets zero."""
-    table = nn.Embedding(classes, 2 * maps)
+    table = ClassEmbedding(classes, 2 * maps)
     nn.init.zeros_(table.weight)
     return table
 

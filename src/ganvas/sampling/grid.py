@@ -67,10 +67,15 @@ def titled(pictures: np.ndarray, above: Sequence[str], beside: Sequence[str] = (
     top = max((head.shape[0] for head in heads), default=0)
     page = np.full((top + sheet.shape[0], margin + sheet.shape[1], 3), 255, np.uint8)
     page[top:, margin:] = sheet
+    free = margin
     for i, head in enumerate(heads):
-        cut = head[:, : width + gap]
-        left = margin + gap + i * (width + gap) + max(0, (width - cut.shape[1]) // 2)
-        page[: head.shape[0], left : left + cut.shape[1]] = cut[:, : page.shape[1] - left]
+        if above[i]:
+            # Over the middle of its column, but not beyond the page and not into the word before.
+            left = margin + gap + i * (width + gap) + (width - head.shape[1]) // 2
+            left = max(free, min(left, page.shape[1] - head.shape[1]))
+            cut = head[:, : page.shape[1] - left]
+            page[: head.shape[0], left : left + cut.shape[1]] = cut
+            free = left + cut.shape[1]
     for i, name in enumerate(names):
         down = top + gap + i * (height + gap) + max(0, (height - name.shape[0]) // 2)
         tall = min(name.shape[0], page.shape[0] - down)
