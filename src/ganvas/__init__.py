@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from ganvas.api import Run, evaluate, load, plan, prepare, resume, sample, train
+    from ganvas.api import Run, evaluate, inspect, load, plan, prepare, resume, sample, train
     from ganvas.config.run import RunConfig
     from ganvas.errors import UserError
 
 _HOMES = {"RunConfig": "ganvas.config.run", "UserError": "ganvas.errors"}
 
-__all__ = ["Run", "RunConfig", "UserError", "__version__", "evaluate", "load", "plan", "prepare", "resume", "sample", "train"]
+__all__ = ["Run", "RunConfig", "UserError", "__version__", "evaluate", "inspect", "load", "plan", "prepare", "resume", "sample", "train"]
 
 
 def __getattr__(name: str) -> Any:

@@ -1,4 +1,4 @@
-"""The public Python API: prepare, train, resume, load, sample, evaluate. Torch is imported when a function is called."""
+"""The public Python API: prepare, inspect, train, resume, load, sample, evaluate. Torch is imported when a function is called."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from ganvas.errors import UserError
 from ganvas.runs import RunFolder, State
 
 if TYPE_CHECKING:
+    from ganvas.data.inspect import Inspection
     from ganvas.data.prepare import Prepared
     from ganvas.families.base import Family
     from ganvas.metrics.evaluate import Evaluation
@@ -107,6 +108,35 @@ def prepare(source: AnyPath, out: AnyPath, **options: Any) -> Prepared:
     from ganvas.data.prepare import prepare as run_prepare
 
     return run_prepare(fspath(source), fspath(out), **options)
+
+
+def inspect(
+    data: AnyPath,
+    *,
+    out: AnyPath | None = None,
+    resolution: int | None = None,
+    crop: str | None = None,
+    boxes: str | None = None,
+    quiet: bool = False,
+) -> Inspection:
+    """What a data set holds: classes, sizes, colours, copies, and whether it will do for training, with reasons.
+
+    Args:
+        data: a packed data set, or a source of pictures, which is prepared into the cache.
+        out: an HTML file to write it to, with pictures.
+        resolution: side of the pictures looked at; None: that of the data set, and 64 for a source.
+        crop: for a source, none, center (the default) or box.
+        boxes: for a source with the crop box: first, largest or each.
+        quiet: no progress.
+
+    Raises:
+        DataError: the data can't be used.
+        UsageError: an option makes no sense.
+    """
+    from ganvas.verbs.inspecting import inspect as run_inspect
+
+    where = None if out is None else Path(out)
+    return run_inspect(fspath(data), where, resolution=resolution, crop=crop, boxes=boxes, quiet=quiet)
 
 
 def _config(config: RunConfig | AnyPath, data: AnyPath | None) -> RunConfig:
@@ -299,4 +329,18 @@ def evaluate(
     )
 
 
-__all__ = ["AnyPath", "CheckpointName", "Run", "TrainPlan", "UserError", "evaluate", "load", "plan", "prepare", "resume", "sample", "train"]
+__all__ = [
+    "AnyPath",
+    "CheckpointName",
+    "Run",
+    "TrainPlan",
+    "UserError",
+    "evaluate",
+    "inspect",
+    "load",
+    "plan",
+    "prepare",
+    "resume",
+    "sample",
+    "train",
+]

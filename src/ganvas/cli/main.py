@@ -16,7 +16,7 @@ import click
 
 from ganvas import __version__
 from ganvas.cli.base import CONTEXT, ExampleCommand
-from ganvas.cli.data import prepare
+from ganvas.cli.data import inspect, prepare
 from ganvas.cli.doctor import doctor
 from ganvas.cli.recipes import recipes
 from ganvas.cli.results import evaluate, sample
@@ -81,7 +81,7 @@ def cli(ctx: click.Context) -> None:
         click.echo(ctx.get_help())
 
 
-for _command in (recipes, prepare, train, evaluate, sample, runs, info, doctor):
+for _command in (recipes, prepare, inspect, train, evaluate, sample, runs, info, doctor):
     cli.add_command(_command)
 
 
