@@ -24,7 +24,7 @@ COMMANDS = sorted(cli.commands)
 
 
 def test_the_commands_are_those_of_the_manual() -> None:
-    assert COMMANDS == ["doctor", "evaluate", "info", "prepare", "recipes", "runs", "sample", "train"]
+    assert COMMANDS == ["doctor", "evaluate", "info", "inspect", "prepare", "recipes", "runs", "sample", "train"]
 
 
 @pytest.mark.parametrize("flag", ["--help", "-h"])
