@@ -1,4 +1,4 @@
-"""The public Python API: prepare, train, resume, load, sample, evaluate. Torch is imported when a function is called."""
+"""The public Python API: prepare, inspect, train, resume, load, sample, evaluate. Torch is imported when a function is called."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from ganvas.errors import UserError
 from ganvas.runs import RunFolder, State
 
 if TYPE_CHECKING:
+    from ganvas.data.inspect import Inspection
     from ganvas.data.prepare import Prepared
     from ganvas.families.base import Family
     from ganvas.metrics.compare import Comparison
@@ -155,6 +156,35 @@ def prepare(
         force=force,
         quiet=quiet,
     )
+
+
+def inspect(
+    data: AnyPath,
+    *,
+    out: AnyPath | None = None,
+    resolution: int | None = None,
+    crop: str | None = None,
+    boxes: str | None = None,
+    quiet: bool = False,
+) -> Inspection:
+    """What a data set holds: classes, sizes, colours, copies, and whether it will do for training, with reasons.
+
+    Args:
+        data: a packed data set, or a source of pictures, which is prepared into the cache.
+        out: an HTML file to write it to, with pictures.
+        resolution: side of the pictures looked at; None: that of the data set, and 64 for a source.
+        crop: for a source, none, center (the default) or box.
+        boxes: for a source with the crop box: first, largest or each.
+        quiet: no progress.
+
+    Raises:
+        DataError: the data can't be used.
+        UsageError: an option makes no sense.
+    """
+    from ganvas.verbs.inspecting import inspect as run_inspect
+
+    where = None if out is None else Path(out)
+    return run_inspect(fspath(data), where, resolution=resolution, crop=crop, boxes=boxes, quiet=quiet)
 
 
 def _config(config: RunConfig | AnyPath, data: AnyPath | None) -> RunConfig:
@@ -508,6 +538,7 @@ __all__ = [
     "UserError",
     "compare",
     "evaluate",
+    "inspect",
     "interpolate",
     "load",
     "plan",

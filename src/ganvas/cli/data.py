@@ -1,4 +1,4 @@
-"""`ganvas prepare`."""
+"""`ganvas prepare` and `ganvas inspect`."""
 
 from __future__ import annotations
 
@@ -93,6 +93,52 @@ def prepare(
         print_json(made.to_json())
     else:
         click.echo(made.summary())
+
+
+@click.command(
+    cls=ExampleCommand,
+    context_settings=CONTEXT,
+    examples="""
+    ganvas inspect data/cifar64
+    ganvas inspect ~/pictures --resolution 128 --out pictures.html
+    ganvas inspect stanford-dogs --crop box --json
+    """,
+)
+@click.argument("dataset")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="The page with pictures.  [default: DATASET-inspection.html in this folder; none with --json]",
+)
+@click.option(
+    "--resolution", type=click.IntRange(4, 1024), help="Side of the pictures looked at.  [default: the data set's; 64 for a source]"
+)
+@click.option("--crop", type=click.Choice(["none", "center", "box"]), help="As for prepare, where DATASET is a source.  [default: center]")
+@click.option("--boxes", type=click.Choice(["first", "largest", "each"]), help="As for prepare, with --crop box.")
+@json_option
+@quiet_option
+def inspect(
+    dataset: str, out: Path | None, resolution: int | None, crop: str | None, boxes: str | None, as_json: bool, quiet: bool
+) -> None:
+    """Look at DATASET before training on it.
+
+    DATASET is a packed data set or a source of pictures, which is then prepared into the cache. Shown are how balanced
+    its classes are, pictures and the mean picture of each, sizes, colours, brightness, contrast, copies and near copies,
+    and whether there is enough to train on, with the reasons.
+    """
+    if out is None and not as_json:
+        name = Path(dataset.replace(":", "-")).expanduser().absolute().name.split(".")[0] or "data"
+        out = Path(f"{name}-inspection.html")
+    with results_only():
+        from ganvas import api
+
+        found = api.inspect(dataset, out=out, resolution=resolution, crop=crop, boxes=boxes, quiet=quiet)
+    if as_json:
+        print_json(found.to_json())
+        return
+    click.echo(found.summary())
+    click.echo(f"\npage        {out}")
 
 
 def _colour(text: str) -> tuple[int, int, int]:

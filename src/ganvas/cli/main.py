@@ -16,7 +16,7 @@ import click
 
 from ganvas import __version__
 from ganvas.cli.base import CONTEXT, ExampleCommand
-from ganvas.cli.data import prepare
+from ganvas.cli.data import inspect, prepare
 from ganvas.cli.doctor import doctor
 from ganvas.cli.explore import compare, interpolate, report, sweep_truncation, timeline
 from ganvas.cli.recipes import recipes
@@ -83,7 +83,7 @@ def cli(ctx: click.Context) -> None:
 
 
 _EXPLORING = (interpolate, timeline, sweep_truncation, report, compare)
-for _command in (recipes, prepare, train, evaluate, sample, *_EXPLORING, runs, info, doctor):
+for _command in (recipes, prepare, inspect, train, evaluate, sample, *_EXPLORING, runs, info, doctor):
     cli.add_command(_command)
 
 
