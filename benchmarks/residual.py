@@ -18,7 +18,6 @@ import time
 from collections.abc import Callable
 
 import torch
-from machine import describe
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils import parametrizations
@@ -32,6 +31,7 @@ from ganvas.nn.norm import ConditionalBatchNorm2d
 from ganvas.nn.resample import Conv1x1, Conv3x3, DownConv3x3, UpConv3x3
 from ganvas.training.device import choose_precision
 from ganvas.types import Batch
+from machine import describe
 
 CLASSES = 10
 
