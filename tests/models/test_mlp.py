@@ -17,6 +17,8 @@ VARIANTS: list[tuple[dict[str, Any], dict[str, Any]]] = [
     ({"slope": 0.2, "output": "sigmoid"}, {"pieces": 1, "dropout": 0.0}),
     ({"hidden": (7,), "init": "normal"}, {"hidden": (9, 8, 7), "pieces": 2, "init": "normal"}),
     ({"labels": "onehot", "init": "equalized"}, {"labels": "onehot", "init": "equalized"}),
+    ({"norm": "batch"}, {"norm": "batch", "pieces": 1}),
+    ({"norm": "batch", "init": "normal"}, {"norm": "batch", "pieces": 2, "init": "normal"}),
 ]
 
 
@@ -50,9 +52,8 @@ def test_conditional_networks_need_labels() -> None:
 
 
 def test_maxout_is_the_largest_piece() -> None:
-    maxout = Maxout(torch.nn.Linear(1, 2, bias=False), 2)
-    maxout.linear.weight.data = torch.tensor([[1.0], [-1.0]])
-    assert maxout(torch.tensor([[3.0], [-2.0]])).tolist() == [[3], [2]]
+    x = torch.tensor([[3.0, -3.0, 1.0, 2.0], [-2.0, 2.0, 5.0, 4.0]])
+    assert Maxout(2)(x).tolist() == [[3, 2], [2, 5]]
 
 
 def test_an_equalised_step_moves_the_output_alike_however_wide_it_is() -> None:

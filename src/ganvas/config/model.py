@@ -61,6 +61,9 @@ class _Mlp(Part):
         default="torch",
         description="torch: PyTorch's own, fit for layers of any size; normal: N(0, 0.02); equalized: N(0, 1), divided by the root of their number when used (Karras et al. 2018)",
     )
+    norm: Literal["batch"] | None = Field(
+        default=None, description="batch: batch norm in each hidden layer, before its activation; it keeps large rates in check"
+    )
     labels: Literal["onehot"] | None = Field(default=None, description="the class is appended to the latent and to the pixels, one-hot")
 
 

@@ -5,7 +5,7 @@ discriminator net used maxout activations. Dropout was applied in training the d
 at the generator's bottom. It gives no sizes; ours are those of its published code for MNIST: rectified layers of 1200
 units in G, maxout layers of 240 units with 5 pieces in D. Our reading has tanh at the end, for pixels in [-1, 1]; a
 sigmoid, as in the paper, goes with `family.pixel_range: [0, 1]`. All pixels of a picture of 64x64 are 12,288 inputs, so
-that plain gradient descent wants small rates or `init: equalized`.
+that plain gradient descent wants small rates, `norm: batch` (Ioffe and Szegedy 2015) or `init: equalized`.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class Generator(nn.Module):
         units = [latent_size + (classes if config.labels else 0), *config.hidden]
         layers: list[nn.Module] = []
         for entering, leaving in itertools.pairwise(units):
-            layers += [linear(config, entering, leaving), _leaky(config.slope)]
+            layers += [*hidden(config, entering, leaving), _leaky(config.slope)]
         layers += [linear(config, units[-1], CHANNELS * resolution**2), OUTPUTS[config.output]()]
         self.layers = nn.Sequential(*layers)
 
@@ -54,8 +54,8 @@ class Discriminator(nn.Module):
         units = [CHANNELS * resolution**2 + (classes if config.labels else 0), *config.hidden]
         layers: list[nn.Module] = []
         for entering, leaving in itertools.pairwise(units):
-            each = linear(config, entering, leaving * config.pieces)
-            layers += [Maxout(each, config.pieces)] if config.pieces > 1 else [each, _leaky(config.slope)]
+            each = hidden(config, entering, leaving * config.pieces)
+            layers += [*each, Maxout(config.pieces) if config.pieces > 1 else _leaky(config.slope)]
             layers += [nn.Dropout(config.dropout)] if config.dropout else []
         self.layers = nn.Sequential(*layers, linear(config, units[-1], 1))
 
@@ -67,11 +67,19 @@ class Discriminator(nn.Module):
         return self.layers(rows).float().flatten()
 
 
-def linear(config: MlpGenerator | MlpDiscriminator, entering: int, leaving: int) -> nn.Linear:
+def hidden(config: MlpGenerator | MlpDiscriminator, entering: int, leaving: int) -> list[nn.Module]:
+    """A layer up to its activation."""
+    if config.norm is None:
+        return [linear(config, entering, leaving)]
+    # Batch norm takes any bias away with the mean, and has one of its own.
+    return [linear(config, entering, leaving, bias=False), nn.BatchNorm1d(leaving)]
+
+
+def linear(config: MlpGenerator | MlpDiscriminator, entering: int, leaving: int, bias: bool = True) -> nn.Linear:
     """A layer that begins as the config says."""
     if config.init == "equalized":
-        return EqualizedLinear(entering, leaving)
-    layer = nn.Linear(entering, leaving)
+        return EqualizedLinear(entering, leaving, bias)
+    layer = nn.Linear(entering, leaving, bias)
     if config.init == "normal":
         dcgan_init(layer)
     return layer

@@ -28,13 +28,13 @@ class EqualizedLinear(nn.Linear):
 
 
 class Maxout(nn.Module):
-    """The largest of k linear functions for each unit (Goodfellow et al. 2013, eq. 1), side by side in one layer."""
+    """The largest of k numbers for each unit, linear functions that lie side by side (Goodfellow et al. 2013, eq. 1)."""
 
-    def __init__(self, linear: nn.Linear, pieces: int):
+    def __init__(self, pieces: int):
         super().__init__()
-        self.linear, self.pieces = linear, pieces
+        self.pieces = pieces
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, entering) to (B, units)."""
+        """(B, units * pieces) to (B, units)."""
         # The largest is found by `max`, whose gradient goes to one of equals; `amax` would divide it among them.
-        return torch.max(self.linear(x).unflatten(1, (-1, self.pieces)), 2).values
+        return torch.max(x.unflatten(1, (-1, self.pieces)), 2).values

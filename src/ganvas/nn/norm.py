@@ -60,6 +60,6 @@ def class_affine(classes: int, maps: int) -> nn.Embedding:
     return table
 
 
-def batch_norms(module: nn.Module) -> list[nn.BatchNorm2d]:
+def batch_norms(module: nn.Module) -> list[nn.BatchNorm1d | nn.BatchNorm2d]:
     """The batch norms in a module."""
-    return [layer for layer in module.modules() if isinstance(layer, nn.BatchNorm2d)]
+    return [layer for layer in module.modules() if isinstance(layer, nn.BatchNorm1d | nn.BatchNorm2d)]
