@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import platform
+import statistics
 import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +33,26 @@ def describe() -> dict[str, Any]:
         "torch": torch.__version__,
         "python": platform.python_version(),
         "date": time.strftime("%Y-%m-%d"),
+    }
+
+
+def compared(what: str, amount: float, taken: Mapping[str, Sequence[float]]) -> dict[str, Any]:
+    """The result of a benchmark in which "ours" and "peer" took turns.
+
+    Args:
+        what: what is measured, with its unit.
+        amount: how many of that unit one measurement made.
+        taken: seconds of each side's measurements, in the order of the turns.
+    """
+    rates = {name: round(amount / statistics.median(values), 1) for name, values in taken.items()}
+    ratios = [b / a for a, b in zip(taken["ours"], taken["peer"], strict=True)]
+    return {
+        "what": what,
+        "ours": rates["ours"],
+        "peer": rates["peer"],
+        "ratio": round(statistics.median(ratios), 2),
+        "ratio_range": [round(min(ratios), 2), round(max(ratios), 2)],
+        "machine": describe(),
     }
 
 

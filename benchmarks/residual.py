@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import statistics
 import time
 from collections.abc import Callable
 
@@ -31,7 +30,7 @@ from ganvas.nn.norm import ConditionalBatchNorm2d
 from ganvas.nn.resample import Conv1x1, Conv3x3, DownConv3x3, UpConv3x3
 from ganvas.training.device import choose_precision
 from ganvas.types import Batch
-from machine import describe
+from machine import compared
 
 CLASSES = 10
 
@@ -161,17 +160,9 @@ def main() -> None:
             if turn:
                 taken[name].append((clock() - start) / options.steps)
     shown = batch * config.family.d_steps
-    speeds = {name: shown / statistics.median(values) for name, values in taken.items()}
-    ratios = [b / a for a, b in zip(taken["ours"], taken["peer"], strict=True)]
-    result = {
-        "what": f"training {options.recipe}, batch {batch}, real pictures per second of {'processor time' if options.cpu_time else 'time'}",
-        "ours": round(speeds["ours"], 1),
-        "peer": round(speeds["peer"], 1),
-        "ratio": round(statistics.median(ratios), 2),
-        "ratio_range": [round(min(ratios), 2), round(max(ratios), 2)],
-        "precision": precision,
-        "machine": describe(),
-    }
+    unit = "processor time" if options.cpu_time else "time"
+    what = f"training {options.recipe}, batch {batch}, real pictures per second of {unit}"
+    result = compared(what, shown, taken) | {"precision": precision}
     if options.json:
         print(json.dumps(result))
         return

@@ -46,10 +46,12 @@ class Pictures:
 
     source: str
     options: tuple[str, ...]
+    grid_every: int = 10_000
+    """Pictures shown between two grids of the same latents."""
 
 
 DOGS = Pictures("stanford-dogs", ("--resolution", "64", "--crop", "box"))
-CIFAR = Pictures("cifar10.zip", ("--resolution", "32"))
+CIFAR = Pictures("cifar10.zip", ("--resolution", "32"), grid_every=50_000)
 
 
 @dataclass(frozen=True)
@@ -108,9 +110,10 @@ def prepared(options: argparse.Namespace, pictures: Pictures) -> Path:
 def train(options: argparse.Namespace, recipe: str, data: Path) -> None:
     """Train, score and keep one recipe."""
     run = options.work / "runs" / recipe
-    length = ["--budget", f"{options.minutes:g}m"]
+    words = ["--budget", f"{options.minutes:g}m", "--threads", str(options.threads)]
+    words += ["--set", f"samples.every={SYSTEMS[recipe].pictures.grid_every}", "--quiet"]
     if not run.exists():
-        command(options, "train", recipe, "--data", data, "--out", run, *length, "--threads", str(options.threads), "--quiet")
+        command(options, "train", recipe, "--data", data, "--out", run, *words)
     if not (run / "evaluation.json").exists():
         command(options, "evaluate", run, "--quiet")
     entry = options.work / "kaggle" / recipe

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import statistics
 import time
 from collections.abc import Callable
 
@@ -22,7 +21,7 @@ from ganvas.config import io
 from ganvas.families import build_family
 from ganvas.families.base import StepState
 from ganvas.types import Batch, to_images
-from machine import describe, matmul_rate
+from machine import compared, matmul_rate
 
 BATCH, LATENT, BATCHES = 64, 100, 10
 
@@ -159,19 +158,12 @@ def main() -> None:
     for _ in range(options.rounds):
         for name, step in steps.items():
             taken[name].append(seconds_of(step, options.steps))
-    speeds = {name: BATCH / statistics.median(values) for name, values in taken.items()}
-    ratios = [b / a for a, b in zip(taken["ours"], taken["peer"], strict=True)]
+    result = compared("training cifar10-dcgan64, real pictures per second", BATCH, taken)
     rate = matmul_rate(torch.bfloat16)
-    result = {
-        "what": "training cifar10-dcgan64, real pictures per second",
-        "ours": round(speeds["ours"], 1),
-        "peer": round(speeds["peer"], 1),
-        "ratio": round(statistics.median(ratios), 2),
-        "ratio_range": [round(min(ratios), 2), round(max(ratios), 2)],
-        "share_of_bf16_matmul_rate": round(speeds["ours"] * operations() / rate, 3),
+    result |= {
+        "share_of_bf16_matmul_rate": round(result["ours"] * operations() / rate, 3),
         "bf16_matmul_tflops": round(rate / 1e12, 2),
         "gigaoperations_per_picture": round(operations() / 1e9, 2),
-        "machine": describe(),
     }
     if options.json:
         print(json.dumps(result))

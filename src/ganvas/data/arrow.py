@@ -13,7 +13,6 @@ import re
 from collections import defaultdict
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
-from io import BufferedIOBase
 from pathlib import Path
 from typing import Any
 
@@ -183,10 +182,6 @@ class ArrowSource(Source):
         """Of the files' paths, sizes and times, and the column of labels."""
         parts = [file_fingerprint(table.path) for table in self._tables]
         return hashlib.sha256(" ".join([*parts, str(self._columns.label)]).encode()).hexdigest()
-
-    def open(self, item: Item) -> BufferedIOBase:
-        """Not to be had out of order."""
-        raise NotImplementedError("tables are read by stream()")
 
     def stream(self, items: Collection[Item]) -> Iterator[tuple[Item, bytes]]:
         """The bytes of `items`, file by file and row by row."""

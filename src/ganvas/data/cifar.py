@@ -9,7 +9,6 @@ import tarfile
 from collections import defaultdict
 from collections.abc import Collection, Iterator
 from contextlib import suppress
-from io import BufferedIOBase
 from pathlib import Path
 from typing import Any
 
@@ -115,7 +114,7 @@ class CifarSource(Source):
         """
         if self._tar is not None:
             items = [item for item in self._tar.items if wanted is None or item.name in wanted]
-            files = self._tar.stream(items) if self._tar.sequential else ((item, self._tar.open(item).read()) for item in items)
+            files = self._tar.stream(items)
         else:
             files = self._unpacked(wanted)
         for item, data in files:
@@ -182,10 +181,6 @@ class CifarSource(Source):
         """Of the archive's path, size and time, or those of the batches."""
         files = [self.path] if self._folder is None else [f for f in sorted(self._folder.iterdir()) if f.is_file()]
         return hashlib.sha256(" ".join(map(file_fingerprint, files)).encode()).hexdigest()
-
-    def open(self, item: Item) -> BufferedIOBase:
-        """Not to be had out of order."""
-        raise NotImplementedError("batches are read by stream()")
 
     def stream(self, items: Collection[Item]) -> Iterator[tuple[Item, bytes]]:
         """Each picture as a bitmap, batch by batch."""

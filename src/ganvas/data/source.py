@@ -99,13 +99,19 @@ class Source(ABC):
     def fingerprint(self) -> str:
         """What tells this source from any other, and from itself after a change, without reading pictures."""
 
-    @abstractmethod
     def open(self, item: Item) -> BufferedIOBase:
-        """The bytes of a picture, seekable. Raises Rejected or OSError where they can't be had."""
+        """The bytes of a picture, seekable. Raises Rejected or OSError where they can't be had: in a sequential source, never."""
+        raise io.UnsupportedOperation(f"{self.given} gives its pictures in order only, by stream()")
 
     def stream(self, items: Collection[Item]) -> Iterator[tuple[Item, bytes]]:
-        """The bytes of `items` in the order in which a sequential source has them. One that fails yields no bytes."""
-        raise NotImplementedError
+        """The bytes of `items`, in the order in which a sequential source has them. One that fails yields no bytes."""
+        for item in items:
+            try:
+                with self.open(item) as file:
+                    data = file.read()
+            except (Rejected, OSError):
+                data = b""
+            yield item, data
 
     def group(self, item: Item) -> str:
         """What a picture is a variant of: pictures of one group are held out of training together."""

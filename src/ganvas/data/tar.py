@@ -157,7 +157,7 @@ class TarSource(Source):
     def open(self, item: Item) -> BufferedIOBase:
         """The bytes at their place in a plain tar."""
         if self._file is None:
-            raise NotImplementedError("a compressed tar is read by stream()")
+            return super().open(item)
         offset, size = item.where
         with self._lock:
             self._file.seek(offset)
