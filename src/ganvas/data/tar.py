@@ -168,6 +168,9 @@ class TarSource(Source):
 
     def stream(self, items: Collection[Item]) -> Iterator[tuple[Item, bytes]]:
         """The bytes of `items` in the archive's order."""
+        if self._file is not None:
+            yield from super().stream(items)
+            return
         wanted = {item.where: item for item in items}
         last = max(wanted, default=-1)
         for number, tar, member in self._members():
