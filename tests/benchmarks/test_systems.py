@@ -19,7 +19,8 @@ def systems() -> ModuleType:
     sys.path.insert(0, folder)
     try:
         spec = importlib.util.spec_from_file_location("systems", ROOT / "benchmarks" / "systems.py")
-        assert spec is not None and spec.loader is not None
+        assert spec is not None
+        assert spec.loader is not None
         module = importlib.util.module_from_spec(spec)
         sys.modules["systems"] = module  # dataclasses look their module up
         spec.loader.exec_module(module)
@@ -31,7 +32,7 @@ def systems() -> ModuleType:
 def test_it_trains_every_recipe_that_the_systems_document_names(systems: ModuleType) -> None:
     text = (ROOT / "docs" / "systems.md").read_text()
     reports = text[: text.index("## Beyond them")]
-    named = {name for name in re.findall(r"`((?:dogs|cats|churches|cifar10)-[a-z0-9-]+)`", reports)}
+    named = set(re.findall(r"`((?:dogs|cats|churches|cifar10)-[a-z0-9-]+)`", reports))
     assert {name for name in named if (ROOT / "src" / "ganvas" / "recipes" / f"{name}.yaml").exists()} == set(systems.SYSTEMS)
 
 

@@ -129,6 +129,12 @@ def test_a_family_in_another_range_samples_in_the_usual_one() -> None:
     assert float(pictures.detach().max()) <= 1
 
 
+def test_uniform_latents_enter_the_generator_standardised() -> None:
+    uniform, usual = (gan(tiny(family__latent__distribution=law)).modules()["generator"].eval() for law in ("uniform", "normal"))
+    latents = torch.rand(4, 100)
+    assert torch.allclose(uniform(latents), usual((latents - 0.5) * 12**0.5), atol=1e-6)
+
+
 def test_momentum_has_state() -> None:
     family, _ = train(tiny(family__optimizer_d={"kind": "sgd", "lr": 0.1, "momentum": 0.5}), 1)
     state = family.optimizers()["discriminator"].state_dict()["state"]

@@ -16,7 +16,9 @@ class LatentConfig(Part):
     """What the generator starts from."""
 
     size: int = Field(default=100, ge=1)
-    distribution: Literal["normal", "uniform"] = Field(default="normal", description="N(0, 1), or uniform in [0, 1]")
+    distribution: Literal["normal", "uniform"] = Field(
+        default="normal", description="N(0, 1), or uniform in [0, 1] (standardised as they enter the generator)"
+    )
 
 
 class GanConfig(Part):

@@ -19,6 +19,7 @@ from ganvas.losses.adversarial import build_loss, class_loss, fake_loss, real_lo
 from ganvas.losses.penalties import build_penalty
 from ganvas.losses.regularisers import orthogonal_penalty
 from ganvas.models import build_discriminator, build_generator
+from ganvas.models.ranges import take_uniform_latents
 from ganvas.nn.norm import batch_norms
 from ganvas.nn.spectral import count_updates
 from ganvas.sampling import latent
@@ -46,6 +47,8 @@ class Gan:
         self.classes = classes if config.conditional else 0
         rng.seed_torch(seed, "weights")
         self.generator = build_generator(config.generator, resolution, config.latent.size, self.classes, config.pixel_range)
+        if config.latent.distribution == "uniform":
+            take_uniform_latents(self.generator)
         self.discriminator = build_discriminator(config.discriminator, resolution, self.classes, config.pixel_range)
         for module in (self.generator, self.discriminator):
             module.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]

@@ -1,9 +1,13 @@
-"""The range in which networks hold pixels, where it is not the package's [-1, 1].
+"""The ranges in which networks hold pixels and latents, where they are not those of the outside.
 
 Everything outside the two networks holds pictures in [-1, 1]: data, augmentation, samples, scores, penalties. Only the
 networks themselves may be made for [0, 1], as two reports have it. Hooks on their two borders translate, so that
 whoever calls a network, for whatever end, passes and gets [-1, 1]; its parameters, attributes and files don't change.
 Penalties differentiate with respect to pictures in [-1, 1], and R1's size is to be read so.
+
+Uniform latents are in [0, 1] everywhere, and enter the generator with mean 0 and variance 1. Their mean of 0.5 would
+be three quarters of what its first layer makes: the same for each picture, and batch norm, whose statistics are of all
+pixels together, does not take it away. DCGANs then made near-identical pictures for hours.
 """
 
 from __future__ import annotations
@@ -14,6 +18,8 @@ from typing import Any
 from torch import Tensor, nn
 
 Range = tuple[float, float]
+UNIFORM_DEVIATION = 12**-0.5
+"""Of numbers that are uniform in [0, 1]."""
 USUAL: Range = (-1.0, 1.0)
 
 
@@ -37,6 +43,16 @@ class _Inward:
 
     def __call__(self, module: nn.Module, entered: tuple[Any, ...]) -> tuple[Any, ...]:
         return ((entered[0] + 1) * ((self.high - self.low) / 2) + self.low, *entered[1:])
+
+
+def _standardised(module: nn.Module, entered: tuple[Any, ...]) -> tuple[Any, ...]:
+    return ((entered[0] - 0.5) / UNIFORM_DEVIATION, *entered[1:])
+
+
+def take_uniform_latents(generator: nn.Module) -> nn.Module:
+    """The generator as one that takes latents uniform in [0, 1] (first, by position), standardised as they enter."""
+    generator.register_forward_pre_hook(_standardised)
+    return generator
 
 
 def make_pictures_in(generator: nn.Module, pixels: Range) -> nn.Module:
