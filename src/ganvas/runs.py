@@ -161,6 +161,11 @@ class RunFolder:
         return sorted(p.parent.name for p in self.checkpoints.glob("*/state.json") if not p.parent.name.startswith("."))
 
     @property
+    def default_checkpoint(self) -> str:
+        """`best`, or `last` where there is no best."""
+        return "best" if (self.checkpoints / "best").exists() else "last"
+
+    @property
     def real_file(self) -> Path:
         """Real pictures beside which the grids can be seen: as many, and of the same classes."""
         return self.samples / "real.png"

@@ -34,6 +34,7 @@ _LENGTHS = ("images", "epochs", "budget")
     examples="""
     ganvas train dcgan64 --data ~/pictures --budget 2h
     ganvas train mine.yaml --data data/pets --images 500k --set family.latent.size=128
+    ganvas train --from runs/00002-emoji-emoji --data ~/200-dogs --budget 20m --freeze 2
     ganvas train --resume runs/00001-dcgan64-pictures
     """,
 )
@@ -55,6 +56,14 @@ _LENGTHS = ("images", "epochs", "budget")
 @click.option(
     "--resume", metavar="RUN", type=click.Path(path_type=Path), help="Go on with a run; only --images, --stop-after and --quiet go with it."
 )
+@click.option(
+    "--from",
+    "older",
+    metavar="RUN",
+    type=click.Path(path_type=Path),
+    help="Begin with what an older run learnt. Without RECIPE, its networks and settings are taken too.",
+)
+@click.option("--freeze", type=click.IntRange(0), metavar="N", help="With --from: the discriminator's first N layers stay as they were.")
 @click.option("--dry-run", is_flag=True, help="Check everything and say what would be trained, without training.")
 @quiet_option
 @click.pass_context
@@ -66,6 +75,8 @@ def train(
     settings: tuple[str, ...],
     stop_after: str | None,
     resume: Path | None,
+    older: Path | None,
+    freeze: int | None,
     dry_run: bool,
     quiet: bool,
     **changes: Any,
@@ -82,8 +93,8 @@ def train(
 
             run = api.resume(resume, images=changes["images"], stop_after=seconds, quiet=quiet, started=ctx.obj)
         return _conclude(run)
-    config = _config(recipe, settings, changes)
-    if data is None and config.data.path is None:
+    config = _config(recipe, settings, changes, older, freeze)
+    if data is None and (config.data.path is None or (older is not None and recipe is None)):
         raise click.UsageError("there are no pictures to learn from: give --data FOLDER, or --data builtin:emoji for a first try", ctx)
     if dry_run:
         with results_only():
@@ -109,17 +120,24 @@ def _only_resumable(ctx: click.Context) -> None:
         )
 
 
-def _config(recipe: str | None, settings: tuple[str, ...], changes: dict[str, Any]) -> RunConfig:
-    if recipe is None:
+def _config(recipe: str | None, settings: tuple[str, ...], changes: dict[str, Any], older: Path | None, freeze: int | None) -> RunConfig:
+    from ganvas.config import io
+    from ganvas.runs import open_run
+
+    if freeze is not None and older is None:
+        raise click.UsageError("--freeze keeps layers of an older run as they were: name it with --from RUN", click.get_current_context())
+    source = recipe or (str(open_run(older).config_file) if older is not None else None)
+    if source is None:
         raise click.UsageError(
             "say which recipe to train, or --resume RUN: `ganvas recipes` lists the recipes", click.get_current_context()
         )
     lengths = [f"--{name}" for name in _LENGTHS if changes[name] is not None]
     if len(lengths) > 1:
         raise click.UsageError(f"{' and '.join(lengths)} each say how long to train: give one of them", click.get_current_context())
-    from ganvas.config import io
-
-    return io.load(recipe, settings, {key: changes[name] for name, key in _OVERRIDES.items() if changes[name] is not None})
+    overrides = {key: changes[name] for name, key in _OVERRIDES.items() if changes[name] is not None}
+    if older is not None:
+        overrides["transfer"] = {"run": str(older), "freeze": freeze or 0}
+    return io.load(source, settings, overrides)
 
 
 def _conclude(run: Run) -> int:

@@ -75,6 +75,14 @@ class EvaluationConfig(Part):
     features: str = "efficientnet-lite0"
 
 
+class TransferConfig(Part):
+    """Begin with what an older run learnt (Wang et al. 2018; FreezeD: Mo et al. 2020)."""
+
+    run: str = Field(description="folder of the older run; needed once, at the start")
+    checkpoint: Literal["best", "last"] | None = Field(default=None, description="null: best, or last where there is no best")
+    freeze: int = Field(default=0, ge=0, description="first layers of the discriminator that stay as they were")
+
+
 class RunConfig(Part):
     """A complete run: what `config.yaml` holds and what a recipe is."""
 
@@ -85,6 +93,7 @@ class RunConfig(Part):
     data: DataConfig = DataConfig()
     augment: AugmentConfig = AugmentConfig()
     family: Family = GanConfig()
+    transfer: TransferConfig | None = None
     train: TrainConfig = TrainConfig(images=1_000_000)
     schedule: Schedule = ScheduleConfig()
     ema: EmaConfig | None = EmaConfig()

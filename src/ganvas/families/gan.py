@@ -243,11 +243,13 @@ def clip_parameters(module: nn.Module, limit: float) -> None:
 @contextlib.contextmanager
 def frozen(module: nn.Module) -> Iterator[None]:
     """No gradients for a module's parameters: in G's step, D's would be work thrown away."""
+    learning = [parameter for parameter in module.parameters() if parameter.requires_grad]
     module.requires_grad_(False)
     try:
         yield
     finally:
-        module.requires_grad_(True)
+        for parameter in learning:
+            parameter.requires_grad_(True)
 
 
 @contextlib.contextmanager

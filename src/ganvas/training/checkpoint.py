@@ -124,6 +124,17 @@ class Checkpoint:
         """Whether a module's weights are in it."""
         return (self.path / f"{module}.safetensors").is_file()
 
+    def tensors(self, name: str) -> dict[str, Tensor]:
+        """A module's weights by their names.
+
+        Raises:
+            RunError: they can't be read.
+        """
+        try:
+            return load_file(self.path / f"{name}.safetensors")
+        except (OSError, SafetensorError) as error:
+            raise RunError(f"{self.path / name}.safetensors can't be read: {error}") from error
+
     def load_module(self, name: str, module: nn.Module) -> None:
         """Copy a module's weights into `module`.
 

@@ -195,7 +195,7 @@ def load(path: str | Path, *, checkpoint: str | None = None, ema: bool = True, d
     folder = runs.open_run(path)
     set_up(None)
     where = choose_device(device)
-    name = checkpoint or ("best" if (folder.checkpoints / "best").exists() else "last")
+    name = checkpoint or folder.default_checkpoint
     if name not in ("best", "last"):
         raise UsageError(f'"{name}" is no checkpoint: expected best or last')
     saved = Checkpoint(folder.checkpoints / name)

@@ -7,7 +7,7 @@ import os
 import platform
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +30,7 @@ from ganvas.runs import RunFolder
 from ganvas.training.checkpoint import Checkpoint
 from ganvas.training.device import choose_device, choose_precision, set_up
 from ganvas.training.loop import Outcome, Trainer, class_weights
+from ganvas.training.transfer import freeze_first, take_over
 from ganvas.units import format_duration, parse_duration
 from ganvas.verbs.real import write_real
 
@@ -46,6 +47,8 @@ class Setting:
     family: Family
     device: torch.device
     precision: str
+    transferred: dict[str, Any] | None = None
+    """What was taken from an older run, for the provenance."""
 
 
 def prepare_setting(config: RunConfig, family: Family | None = None, quiet: bool = False) -> Setting:
@@ -68,7 +71,25 @@ def prepare_setting(config: RunConfig, family: Family | None = None, quiet: bool
         )
     if family is None:
         family = build_family(config.family, resolution=config.data.resolution, classes=len(data.classes), seed=config.seed, device=device)
+    if config.transfer is not None and config.transfer.freeze:
+        freeze_first(family, config.transfer.freeze)
     return Setting(config, data, family, device, choose_precision(config.train.precision, device))
+
+
+def transfer(setting: Setting) -> Setting:
+    """The setting with the weights of the run that its config names, if it names one.
+
+    Raises:
+        RunError: no such run, or its networks are others.
+    """
+    config = setting.config.transfer
+    if config is None:
+        return setting
+    older = runs.open_run(config.run)
+    saved = Checkpoint(older.checkpoints / (config.checkpoint or older.default_checkpoint))
+    taken = take_over(setting.family, saved)
+    facts = {"run": str(older.path.resolve()), "checkpoint": saved.path.name, "checkpoint_checksum": saved.checksum, "images": saved.images}
+    return replace(setting, transferred={**facts, "modules": {name: asdict(part) for name, part in taken.items()}})
 
 
 def parameters(family: Family) -> dict[str, int]:
@@ -101,6 +122,7 @@ def provenance(setting: Setting, custom: bool) -> dict[str, Any]:
             "class_counts": None if weights is None else [int(w) for w in weights],
             "attribution": setting.data.attribution,
         },
+        **({} if setting.transferred is None else {"transfer": setting.transferred}),
     }
 
 
@@ -147,10 +169,12 @@ def new_run(setting: Setting, out: Path | None, custom: bool) -> RunFolder:
 
 
 def write_config(folder: RunFolder, config: RunConfig) -> None:
-    """Write the run's complete config, its data named by an absolute path."""
+    """Write the run's complete config, its data and an older run named by absolute paths."""
     path = config.data.path
     if path is not None and not path.startswith("builtin:"):
         config = config.model_copy(update={"data": config.data.model_copy(update={"path": os.path.abspath(path)})})
+    if config.transfer is not None:
+        config = config.model_copy(update={"transfer": config.transfer.model_copy(update={"run": os.path.abspath(config.transfer.run)})})
     artifact.write_text(folder.config_file, io.dump(config))
 
 
@@ -161,7 +185,7 @@ def start(
     if out is not None and runs.is_run(out):
         # Said before minutes are spent on preparing data.
         raise RunError(f"{out} holds a run already: go on with `ganvas train --resume {out}`, or use another --out")
-    setting = prepare_setting(config, family, quiet)
+    setting = transfer(prepare_setting(config, family, quiet))
     folder = new_run(setting, out, custom=family is not None)
     with sole_writer(folder):
         trainer = build_trainer(setting, folder, started, quiet)
