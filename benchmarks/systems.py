@@ -6,8 +6,8 @@
 
 `train` prepares each recipe's pictures, trains it with the command line as a user would, scores it, and keeps what is
 small of its run in `benchmarks/results/RECIPE`: config, numbers, scores, a grid, the same latents over time, curves.
-Weights and real pictures stay where they are. `keep` does that again for runs that are there. `page` writes `benchmarks/systems.md` from those folders alone, with what a
-person who looked at the pictures wrote into `notes.md`.
+Weights and real pictures stay where they are. `keep` does the last part again for runs that are there. `page` writes
+`benchmarks/systems.md` from those folders alone, with what a person who looked at the pictures wrote into `notes.md`.
 """
 
 from __future__ import annotations
