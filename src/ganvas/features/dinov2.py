@@ -43,19 +43,24 @@ class Size:
     @property
     def file(self) -> str:
         """The released file's name."""
-        return f"{self._short}_pretrain.pth"
+        return f"{self.short}_pretrain.pth"
+
+    @property
+    def short(self) -> str:
+        """What the release calls it."""
+        return self.name.replace("-", "_")
+
+    def within(self, folder: Path) -> Path:
+        """Its weights file in a folder, also one whose name ends in digits of its checksum."""
+        return next(iter(sorted(folder.glob(f"{self.short}_pretrain*.pth"))), folder / self.file)
 
     @property
     def mend(self) -> str:
         """How to get the weights."""
         return (
-            f"download https://dl.fbaipublicfiles.com/dinov2/{self._short}/{self.file} ({self.bytes}) and give its path "
+            f"download https://dl.fbaipublicfiles.com/dinov2/{self.short}/{self.file} ({self.bytes}) and give its path "
             f"as --weights, or set {WEIGHTS_VARIABLE} to it or to its folder"
         )
-
-    @property
-    def _short(self) -> str:
-        return self.name.replace("-", "_")
 
 
 SIZES = (
@@ -83,7 +88,7 @@ class DinoFeatures(FeatureNetwork):
         if not vouched:
             self.cautions = (
                 f"nobody vouched for the weights of {size.name}, whose SHA-256 begins with {checksum[:16]}: ganvas knows no checksum of "
-                "that release; if you trust the file, name those digits with --weights-sha256",
+                f"that release; if you trust the file, call it {size.short}_pretrain-{checksum[:8]}.pth, and it is checked from then on",
             )
         self._mean, self._std = (torch.tensor(values, device=self.device).view(1, 3, 1, 1) * 255 for values in (_MEAN, _STD))
 
@@ -102,7 +107,7 @@ class DinoFeatures(FeatureNetwork):
             raise UsageError(f"the features {size.name} need weights that ganvas can't bring along: {size.mend}")
         path = Path(given).expanduser()
         if path.is_dir():
-            path = path / size.file
+            path = size.within(path)
         named = re.search(r"-([0-9a-f]{8,64})\.pth$", path.name)
         expected = (sha256, named and named[1])
         state, checksum = read_weights(path, expected, size.name, size.mend)
