@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import statistics
 import sys
 import tempfile
 import time
@@ -37,7 +36,7 @@ from ganvas.features.backbone import load_features
 from ganvas.features.lite import LITE0
 from ganvas.features.network import FeatureNetwork
 from ganvas.metrics.evaluate import evaluate, reference
-from machine import describe
+from machine import compared
 
 SIDE = 64
 NAMES = {"fd": "FD", "kid": "KID", "precision": "precision", "recall": "recall", "class_score": "IS's formula"}
@@ -225,33 +224,30 @@ def main() -> None:
     generated, real = pictures(options.pictures, options.data)
     # Whatever is done once in a process is done here.
     classes = "class_score" in ours(generated[:16], real[:16])
-    sides = {"ganvas": ours, "torch-fidelity": peer(options.extractor, classes)}
-    sides["torch-fidelity"](generated[:16], real[:16])
+    sides = {"ours": ours, "peer": peer(options.extractor, classes)}
+    sides["peer"](generated[:16], real[:16])
     taken, scores = measure(sides, generated, real, options.rounds)
-    check(scores["ganvas"], scores["torch-fidelity"])
-    seconds = {name: statistics.median(values) for name, values in taken.items()}
-    ratios = [b / a for a, b in zip(taken["ganvas"], taken["torch-fidelity"], strict=True)]
+    check(scores["ours"], scores["peer"])
     result = {
-        "what": f"scoring {options.pictures} generated against {options.pictures} real pictures, seconds",
-        "ours": round(seconds["ganvas"], 1),
-        "peer": round(seconds["torch-fidelity"], 1),
-        "ratio": round(statistics.median(ratios), 2),
-        "ratio_range": [round(min(ratios), 2), round(max(ratios), 2)],
+        **compared(f"scoring {options.pictures} generated against as many real pictures, pictures per second", 2 * options.pictures, taken),
+        "seconds": {name: [round(value, 2) for value in values] for name, values in taken.items()},
         "extractor": options.extractor,
         "torch_fidelity": torch_fidelity.__version__,
         "scores": scores,
-        "machine": describe(),
     }
-    if options.json:
-        print(json.dumps(result))
-        return
-    print(f"{'':28}{'ganvas':>14}{'torch-fidelity':>16}")
-    print(f"{'seconds':28}{result['ours']:>14}{result['peer']:>16}")
-    for name in scores["torch-fidelity"]:
-        print(f"{NAMES[name]:28}" + "".join(f"{found[name]:>{width}.5g}" for found, width in zip(scores.values(), (14, 16), strict=True)))
-    print(f"ratio {result['ratio']} (pairs: {result['ratio_range'][0]} to {result['ratio_range'][1]})")
+    print(json.dumps(result) if options.json else table(result))
+
+
+def table(result: dict[str, Any]) -> str:
+    """The result for people."""
+    lines = [f"{'':28}{'ganvas':>14}{'torch-fidelity':>16}", f"{'pictures/s':28}{result['ours']:>14}{result['peer']:>16}"]
+    for name in result["scores"]["peer"]:
+        mine, other = (result["scores"][side][name] for side in ("ours", "peer"))
+        lines.append(f"{NAMES[name]:28}{mine:>14.5g}{other:>16.5g}")
     about = result["machine"]
-    print(f"{about['processor']}, {about['threads']} threads, torch {torch.__version__}, {about['date']}")
+    lines.append(f"ratio {result['ratio']} (pairs: {result['ratio_range'][0]} to {result['ratio_range'][1]})")
+    lines.append(f"{about['processor']}, {about['threads']} threads, torch {about['torch']}, {about['date']}")
+    return "\n".join(lines)
 
 
 if __name__ == "__main__":

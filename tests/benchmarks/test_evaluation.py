@@ -25,11 +25,14 @@ def test_it_prints_one_object_and_both_sides_agree() -> None:
     done = measured("--pictures", 32, "--rounds", 1, "--json")
     assert done.returncode == 0, done.stderr
     result = json.loads(done.stdout)
-    ours, peer = result["scores"]["ganvas"], result["scores"]["torch-fidelity"]
+    ours, peer = result["scores"]["ours"], result["scores"]["peer"]
     assert {"fd", "kid", "precision", "recall"} <= peer.keys()
     assert ours["fd"] == pytest.approx(peer["fd"], rel=1e-3)
     assert (ours["precision"], ours["recall"]) == pytest.approx((peer["precision"], peer["recall"]))
-    assert result["ratio"] == pytest.approx(result["peer"] / result["ours"], rel=0.2)
+    # Rates are rounded to a tenth of a picture, seconds to a hundredth.
+    seconds = {name: values[0] for name, values in result["seconds"].items()}
+    assert result["ratio"] == pytest.approx(seconds["peer"] / seconds["ours"], rel=0.2)
+    assert result["ours"] == pytest.approx(64 / seconds["ours"], rel=0.2)
     assert result["machine"]["threads"] == 1
 
 
