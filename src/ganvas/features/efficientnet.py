@@ -31,6 +31,8 @@ _STEM, _CLASSES = 32, 1000
 _EPSILON = 1e-3
 # The stages whose outputs are the last at strides 4, 8, 16 and 32.
 _PYRAMID_STAGES = (1, 2, 4, 6)
+PYRAMID = tuple(_STAGES[index][1] for index in _PYRAMID_STAGES)
+"""Channels of the pyramid's four maps, of Lite0."""
 # Scaled channels are multiples of this.
 _DIVISOR = 8
 
@@ -49,8 +51,8 @@ class SameConv(nn.Conv2d):
         """(B, C_in, H, W) to (B, C_out, ceil(H / stride), ceil(W / stride)); `residual`, of that shape, is added."""
         stride = self.stride[0]
         if stride > 1:
-            top, bottom = _same(input.shape[-2], self.kernel_size[0], stride)
-            left, right = _same(input.shape[-1], self.kernel_size[1], stride)
+            top, bottom = same_padding(input.shape[-2], self.kernel_size[0], stride)
+            left, right = same_padding(input.shape[-1], self.kernel_size[1], stride)
             input = F.pad(input, (left, right, top, bottom))
         output = super().forward(input)
         if residual is not None:
@@ -58,13 +60,14 @@ class SameConv(nn.Conv2d):
         return F.relu6(output, inplace=True) if self.relu6 else output
 
 
-def _same(size: int, kernel: int, stride: int) -> tuple[int, int]:
+def same_padding(size: int, kernel: int, stride: int) -> tuple[int, int]:
+    """Pixels before and behind that give ceil(size / stride) outputs."""
     total = max((-(-size // stride) - 1) * stride + kernel - size, 0)
     return total // 2, total - total // 2
 
 
-class _Block(nn.Module):
-    """Inverted residual (Sandler et al. 2018): widen 1x1, depthwise, narrow 1x1; batch norms are folded in."""
+class InvertedResidual(nn.Module):
+    """Widen 1x1, depthwise, narrow 1x1 (Sandler et al. 2018); batch norms are folded in."""
 
     def __init__(self, channels_in: int, channels_out: int, expansion: int, kernel: int, stride: int):
         super().__init__()
@@ -75,6 +78,7 @@ class _Block(nn.Module):
         self.residual = stride == 1 and channels_in == channels_out
 
     def forward(self, x: Tensor) -> Tensor:
+        """(B, C, H, W) to (B, C', H, W), or half of H and W."""
         y = x if self.expand is None else self.expand(x)
         return self.project(self.depthwise(y), x if self.residual else None)
 
@@ -92,7 +96,7 @@ class EfficientNetLite(nn.Module):
         for expansion, leaving, repeats, stride, kernel in scaled_stages(width, depth):
             blocks = []
             for index in range(repeats):
-                blocks.append(_Block(channels, leaving, expansion, kernel, stride if index == 0 else 1))
+                blocks.append(InvertedResidual(channels, leaving, expansion, kernel, stride if index == 0 else 1))
                 channels = leaving
             stages.append(nn.Sequential(*blocks))
         self.stages = nn.ModuleList(stages)
@@ -102,7 +106,7 @@ class EfficientNetLite(nn.Module):
         self.eval()
 
     def pyramid(self, images: Images) -> list[Tensor]:
-        """Feature maps at strides 4, 8, 16 and 32 of pictures in [-1, 1], of any size. Lite0's have 24, 40, 112, 320 channels."""
+        """Feature maps at strides 4, 8, 16 and 32 of pictures in [-1, 1], of any size; Lite0's have `PYRAMID` channels."""
         x = self.stem(images)
         maps = []
         for index, stage in enumerate(self.stages):

