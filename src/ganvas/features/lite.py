@@ -86,8 +86,9 @@ class LiteFeatures(FeatureNetwork):
     input_size = 128
     resizer = "anti-aliased bicubic (a = -0.5) in float32 to 128x128, no clamping"
     precision = "fp32"
-    # Chunks of 16 stay in the processor's caches: at 128x128, twice as fast as 128 at once. A GPU wants more.
-    chunk = 16
+    # Chunks of 8 stay in the processor's caches, and their maps in the memory that a thread keeps: chunks of 16 fetched
+    # theirs anew each time, for a fifth of the time. A GPU wants more.
+    chunk = 8
     has_logits = True
 
     def __init__(self, release: Release, network: EfficientNetLite, checksum: str, device: str = "cpu"):
