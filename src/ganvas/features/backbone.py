@@ -2,31 +2,43 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from ganvas.errors import UsageError, nearest
-from ganvas.features.efficientnet import Lite0Features
+from ganvas.features import dinov2, lite
 from ganvas.features.inception import InceptionFeatures
 from ganvas.features.network import FeatureNetwork
 
 __all__ = ["FEATURES", "FeatureNetwork", "load_features"]
 
-FEATURES: dict[str, Callable[[Path | None, str], FeatureNetwork]] = {
-    "efficientnet-lite0": Lite0Features.load,
+FEATURES: dict[str, Callable[[Path | None, str, str | None], FeatureNetwork]] = {
+    **{release.name: partial(lite.LiteFeatures.load, release) for release in (lite.LITE0, lite.LITE2)},
     "inception-2015": InceptionFeatures.load,
+    **{size.name: partial(dinov2.DinoFeatures.load, size) for size in dinov2.SIZES},
 }
-_ALIASES = {"inception": "inception-2015"}
+# "dinov2" alone is the network of FD-DINOv2 (Stein et al. 2023).
+_ALIASES = {"inception": "inception-2015", "dinov2": "dinov2-vitl14"}
 
 
-def load_features(name: str = "efficientnet-lite0", weights: Path | None = None, device: str = "cpu") -> FeatureNetwork:
+def load_features(
+    name: str = "efficientnet-lite0", weights: Path | None = None, device: str = "cpu", sha256: str | None = None
+) -> FeatureNetwork:
     """A feature network by its name, with its weights from `weights` or from where they are usually kept.
 
+    `sha256` is what the weights file's checksum begins with, in 8 hexadecimal digits or more: it is checked besides
+    the checksum that ganvas knows, and in its stead where none was published (DINOv2).
+
     Raises:
-        UsageError: no such network; its weights are missing or are not the known ones (the message says how to get them).
+        UsageError: no such network; its weights are missing or are not the known ones (the message says how to get
+            them); `sha256` is no checksum.
     """
     key = _ALIASES.get(name, name)
     if key not in FEATURES:
         known = [*FEATURES, *_ALIASES]
         raise UsageError(f'there are no features "{name}"{nearest(name, known)} (known: {", ".join(FEATURES)})')
-    return FEATURES[key](weights, device)
+    if sha256 is not None and not re.fullmatch("[0-9a-fA-F]{8,64}", sha256):
+        raise UsageError(f'"{sha256}" is no SHA-256: expected 8 to 64 hexadecimal digits, as `sha256sum FILE` prints them')
+    return FEATURES[key](weights, device, sha256)

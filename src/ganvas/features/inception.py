@@ -13,7 +13,6 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from ganvas.artifact import sha256
 from ganvas.errors import UsageError
 from ganvas.features.network import FeatureNetwork, read_weights
 
@@ -37,6 +36,7 @@ class InceptionFeatures(FeatureNetwork):
     resizer = "TensorFlow 1.x bilinear, not anti-aliased, in float32 to 299x299 (torch-fidelity)"
     precision = "fp32"
     chunk = 16
+    has_logits = True
     has_inception_logits = True
 
     def __init__(self, network: nn.Module, checksum: str, device: str = "cpu"):
@@ -47,11 +47,13 @@ class InceptionFeatures(FeatureNetwork):
         self.network = network.to(self.device).to(memory_format=torch.channels_last)
 
     @classmethod
-    def load(cls, weights: Path | None = None, device: str = "cpu", expected: str = WEIGHTS_SHA256) -> InceptionFeatures:
+    def load(
+        cls, weights: Path | None = None, device: str = "cpu", sha256: str | None = None, *, expected: str = WEIGHTS_SHA256
+    ) -> InceptionFeatures:
         """The network with the user's copy of the weights: `weights`, or what GANVAS_INCEPTION_WEIGHTS names.
 
         Raises:
-            UsageError: torch-fidelity is not installed; the file is missing or its SHA-256 does not begin with `expected`.
+            UsageError: torch-fidelity is not installed; the file is missing, or its SHA-256 does not begin with `sha256` and `expected`.
         """
         given = weights or os.environ.get(WEIGHTS_VARIABLE)
         if not given:
@@ -61,7 +63,7 @@ class InceptionFeatures(FeatureNetwork):
         except ImportError as error:
             raise UsageError(f"the features {cls.name} need torch-fidelity: `pip install ganvas[inception]`") from error
         path = Path(given).expanduser()
-        state = read_weights(path, expected, cls.name, _MEND)
+        state, checksum = read_weights(path, (expected, sha256), cls.name, _MEND)
         # torch-fidelity unpickles whatever its path holds; it gets our own copy of the tensors instead of the file.
         copy = io.BytesIO()
         torch.save(state, copy)
@@ -70,7 +72,7 @@ class InceptionFeatures(FeatureNetwork):
             network = module.FeatureExtractorInceptionV3(cls.name, ["2048", "logits_unbiased"], feature_extractor_weights_path=copy)
         except RuntimeError as error:
             raise UsageError(f"{path} holds the weights of another network: {_MEND}") from error
-        return cls(network, sha256(path), device)
+        return cls(network, checksum, device)
 
     def _chunk(self, pixels: Tensor, logits: bool) -> tuple[Tensor, Tensor | None]:
         features, classes = self.network(pixels.permute(0, 3, 1, 2))

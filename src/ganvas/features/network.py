@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterable
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -13,6 +15,13 @@ from ganvas.artifact import sha256
 from ganvas.errors import UsageError
 from ganvas.features.parallel import one_thread_each
 from ganvas.types import Pixels
+
+
+class Weights(NamedTuple):
+    """What a weights file holds."""
+
+    tensors: dict[str, Tensor]
+    sha256: str
 
 
 class FeatureNetwork(ABC):
@@ -38,11 +47,20 @@ class FeatureNetwork(ABC):
     """SHA-256 of the weights file."""
     chunk: int
     """Pictures that run at once."""
+    has_logits: bool = False
+    """Whether `features_and_logits` gives logits of classes."""
     has_inception_logits: bool = False
-    """Whether `features_and_logits` gives the logits that the Inception Score is defined on."""
+    """Whether those are Inception-2015's, the only ones whose score may be called plain IS, as its distance alone is FID."""
+    cautions: tuple[str, ...] = ()
+    """What makes scores on these features less than they look, in whole sentences without a full stop."""
 
     def __init__(self, device: str | torch.device = "cpu"):
         self.device = torch.device(device)
+
+    @property
+    def family(self) -> str:
+        """Networks of one family see much alike: a run trained with one of them in its loss is flattered by the others."""
+        return self.name.partition("-")[0]
 
     @property
     def identity(self) -> str:
@@ -57,7 +75,7 @@ class FeatureNetwork(ABC):
         """uint8 (B, H, W, 3), RGB, to float32 (B, dim) and float32 (B, classes), on the CPU."""
         features, logits = self._run(pixels, logits=True)
         if logits is None:
-            raise UsageError(f"{self.name} classifies nothing")
+            raise UsageError(f"{self.name} sorts pictures into no classes, so there are no logits to score")
         return features, logits
 
     def _run(self, pixels: Pixels | np.ndarray, logits: bool) -> tuple[Tensor, Tensor | None]:
@@ -87,8 +105,10 @@ class FeatureNetwork(ABC):
         """uint8 (chunk, H, W, 3) on the device to (chunk, dim), and (chunk, classes) where asked for."""
 
 
-def read_weights(path: Path, expected: str, what: str, mend: str) -> dict[str, Tensor]:
-    """The tensors of a weights file whose SHA-256 begins with `expected`. Nothing but tensors is ever unpickled.
+def read_weights(path: Path, expected: Iterable[str | None], what: str, mend: str) -> Weights:
+    """The tensors of a weights file whose SHA-256 begins with each of `expected` (None: anything does).
+
+    Nothing but tensors is ever unpickled.
 
     Raises:
         UsageError: the file is missing, is another one or is damaged; `mend` says where to get it.
@@ -96,12 +116,15 @@ def read_weights(path: Path, expected: str, what: str, mend: str) -> dict[str, T
     if not path.is_file():
         raise UsageError(f"the weights of {what} are not at {path}: {mend}")
     found = sha256(path)
-    if not found.startswith(expected):
-        raise UsageError(f"{path} is not the weights file of {what}: its SHA-256 begins with {found[:8]}, expected {expected[:8]}; {mend}")
+    for prefix in expected:
+        if prefix is not None and not found.startswith(prefix.lower()):
+            raise UsageError(
+                f"{path} is not the weights file of {what}: its SHA-256 begins with {found[:8]}, expected {prefix[:8].lower()}; {mend}"
+            )
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
         raise UsageError(f"{path} can't be read as weights ({type(error).__name__}): {mend}") from error
     if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
         raise UsageError(f"{path} holds no table of tensors: {mend}")
-    return state
+    return Weights(state, found)
