@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from ganvas.metrics.inception_score import inception_score, score_name
+from ganvas.metrics.inception_score import inception_score
 
 
 def test_sure_and_varied_is_the_number_of_classes() -> None:
@@ -19,11 +19,6 @@ def test_unsure_or_alike_is_one() -> None:
 
 def test_logits_however_sure_are_numbers() -> None:
     assert inception_score(torch.eye(10).repeat(20, 1) * 5_000, splits=1).value == pytest.approx(10)
-
-
-def test_only_inceptions_is_called_is() -> None:
-    assert score_name("inception-2015", inception=True) == "IS"
-    assert score_name("efficientnet-lite0", inception=False) == "IS on efficientnet-lite0"
 
 
 def test_its_influence_is_its_derivative() -> None:

@@ -128,7 +128,7 @@ def gather(
 
 def classifies(net: FeatureNetwork) -> bool:
     """Whether a network has logits, be they Inception's or another's."""
-    return net.has_inception_logits or getattr(net, "has_logits", False)
+    return net.has_inception_logits or bool(getattr(net, "has_logits", False))
 
 
 class _Scoring:

@@ -40,8 +40,3 @@ def inception_score(logits: Tensor, splits: int = SPLITS, seed: int = SEED) -> I
         scores.append(divergence.mean().exp().item())
         influence[chosen] = scores[-1] * (divergence - divergence.mean()) * (n / (splits * len(chosen)))
     return InceptionScore(float(np.mean(scores)), float(np.std(scores)), influence)
-
-
-def score_name(features: str, inception: bool) -> str:
-    """What the score may be called: plain IS is that of Inception's logits, and no other compares with published ones."""
-    return "IS" if inception else f"IS on {features}"

@@ -119,6 +119,11 @@ ABOUT = {
 }
 
 
+def class_score_name(features: str) -> str:
+    """What the Inception Score on these features may be called: plain IS is that of Inception, which published ones are of."""
+    return "IS" if features == _PUBLISHED else f"IS on {features}"
+
+
 class Score(BaseModel):
     """A number and what it depends on: two scores compare only where all of that is the same."""
 
@@ -160,7 +165,7 @@ class PerClass(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    n: int | None = Field(description="pictures of each class on either side; null where no class has enough")
+    n: int | None = Field(default=None, description="pictures of each class on either side; absent where no class has enough")
     least: int = Field(description="pictures that a class must have on either side")
     classes: list[ClassScores] = Field(description="worst KID first")
     too_few: dict[str, tuple[int, int]] = Field(description="classes left out: generated and real pictures that there are")
@@ -293,8 +298,8 @@ class Evaluation(BaseModel):
         return "\n".join(lines)
 
     def _called(self, key: str) -> str:
-        if key == "is_on_features":
-            return f"IS on {self.fd.features}"
+        if key in ("inception_score", "is_on_features"):
+            return class_score_name(self.fd.features)
         name = ABOUT[key].name
         if key == "fd_infinity" and self.is_fid:
             return "FID-infinity"
@@ -362,3 +367,10 @@ def judged_by_itself(config: RunConfig, features: str) -> str | None:
 def _family(features: str) -> str:
     """`efficientnet` of `efficientnet-lite0`, and so on."""
     return features.partition("-")[0].lower()
+
+
+if __name__ == "__main__":  # python -m ganvas.metrics.scores > docs/reference/evaluation.schema.json
+    import json
+    import sys
+
+    sys.stdout.write(json.dumps(schema(), indent=2) + "\n")
