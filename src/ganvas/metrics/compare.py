@@ -115,8 +115,7 @@ def _rivals(rows: Sequence[dict[str, Any]], key: str, best: tuple[str, ...]) -> 
     others = [run for run, (least, most) in intervals.items() if run not in best and least <= high and most >= low]
     if not others:
         return None
-    have = "has" if len(others) == 1 else "have"
-    return f"{', '.join(others)} {have} a {NAMES[key]} that may differ from the best, {best[0]}'s, by chance: their 95% intervals overlap"
+    return f"{', '.join(others)}: {NAMES[key]} may differ from the best, {best[0]}'s, only by chance: their 95% intervals overlap"
 
 
 def _names(folders: Sequence[RunFolder]) -> list[str]:
