@@ -94,7 +94,7 @@ def evaluate(
     if is_run(run) and report.exists():
         click.echo(f"\nreport     {report}")
     if out is not None:
-        click.echo(f"scores     {out}")
+        click.echo(f"scores     {out}", err=True)
 
 
 @click.command(
