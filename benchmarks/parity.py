@@ -29,17 +29,17 @@ from ganvas.features.backbone import load_features
 from ganvas.features.network import FeatureNetwork
 from ganvas.metrics.evaluate import evaluate, reference
 from ganvas.metrics.kernel import kid
+from ganvas.metrics.scores import class_score_name
 from ganvas.rng import permutation
 
-SUBSET = 500
 FIDELITY = {
     "FD": "frechet_inception_distance",
     "KID, same subsets": "kernel_inception_distance_mean",
-    "KID's std, same subsets": "kernel_inception_distance_std",
+    "KID, std over subsets": "kernel_inception_distance_std",
     "precision": "precision",
     "recall": "recall",
-    "IS on efficientnet-lite0": "inception_score_mean",
-    "IS's std": "inception_score_std",
+    "IS": "inception_score_mean",
+    "IS, std over splits": "inception_score_std",
 }
 Row = tuple[str, float, float]
 
@@ -68,6 +68,9 @@ class Extractor(torch_fidelity.FeatureExtractorBase):
     """ganvas' network, for torch-fidelity."""
 
     net: FeatureNetwork
+
+    def __init__(self, name: str, features_list: list[str], **_: Any):
+        super().__init__(name, features_list)
 
     @staticmethod
     def get_provided_features_list() -> tuple[str, ...]:
@@ -110,7 +113,7 @@ def torch_fidelitys(generated: np.ndarray, real: np.ndarray, net: FeatureNetwork
         kid=True,
         prc=True,
         feature_extractor="ganvas",
-        kid_subset_size=SUBSET,
+        kid_subset_size=len(real) // 2,
         cache=False,
         verbose=False,
         save_cpu_ram=True,
@@ -129,32 +132,32 @@ def brute_force(real: Tensor, fake: Tensor, k: int = 3, wide: int = 5) -> dict[s
     }
 
 
-def parity(generated: np.ndarray, real: np.ndarray) -> dict[str, list[Row]]:
+def parity(generated: np.ndarray, real: np.ndarray, net: FeatureNetwork) -> dict[str, list[Row]]:
     """(score, ours, theirs) against torch-fidelity and against brute force."""
-    net = load_features()
-    net.has_logits = True
     with tempfile.TemporaryDirectory() as nothing:
         compared = reference(Pictures(real), "parity", net, cache=Path(nothing), quiet=True)
     found = evaluate([generated], compared, net, quiet=True)
     scores = {name: score.value for name, score in found.scores().items()}
     fake_rows, real_rows = net.features(generated), net.features(real)
-    same = kid(fake_rows, real_rows, subset_size=SUBSET)
+    same = kid(fake_rows, real_rows, subset_size=len(real) // 2)
     class_score = found.is_on_features
     if class_score is None:
         raise SystemExit(f"{net.name} has no logits: nothing to compare the Inception Score on")
     ours = {
         "FD": scores["fd"],
         "KID, same subsets": same.value,
-        "KID's std, same subsets": same.std,
+        "KID, std over subsets": same.std,
         "precision": scores["precision"],
         "recall": scores["recall"],
-        "IS on efficientnet-lite0": class_score.value,
-        "IS's std": class_score.std or 0.0,
+        "IS": class_score.value,
+        "IS, std over splits": class_score.std or 0.0,
     }
     theirs = torch_fidelitys(generated, real, net)
     exact = brute_force(real_rows, fake_rows)
     return {
-        "torch-fidelity": [(name, value, float(theirs[FIDELITY[name]])) for name, value in ours.items()],
+        "torch-fidelity": [
+            (name.replace("IS", class_score_name(net.name)), value, float(theirs[FIDELITY[name]])) for name, value in ours.items()
+        ],
         "brute force": [(name, scores[name], value) for name, value in exact.items()],
     }
 
@@ -169,7 +172,9 @@ def main(arguments: list[str] | None = None) -> None:
     train = resolve(options.data, resolution=64, quiet=True).split("train")
     order = permutation(len(train), "parity")
     real, others = (train.gather(np.sort(part)) for part in (order[: options.pictures], order[options.pictures : 2 * options.pictures]))
-    tables = parity(worse(others), real)
+    net = load_features()
+    net.has_logits = True
+    tables = parity(worse(others), real, net)
     if options.json:
         rows: dict[str, Any] = {
             peer: [{"score": name, "ours": a, "peer": b, "difference": a - b} for name, a, b in table] for peer, table in tables.items()
