@@ -17,6 +17,8 @@ from ganvas.errors import UserError
 from ganvas.runs import RunFolder, State
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from ganvas.data.inspect import Inspection
     from ganvas.data.prepare import Prepared
     from ganvas.families.base import Family
@@ -492,40 +494,48 @@ def compare(*paths: AnyPath, out: AnyPath | None = None) -> Comparison:
 
 
 def evaluate(
-    run: AnyPath,
+    run: AnyPath | np.ndarray,
     *,
     data: AnyPath | None = None,
     samples: int | None = None,
     checkpoint: CheckpointName | None = None,
     features: str | None = None,
     weights: AnyPath | None = None,
+    resolution: int | None = None,
+    out: AnyPath | None = None,
     quiet: bool = False,
 ) -> Evaluation:
-    """Score a run's samples against its training pictures; writes `evaluation.json` and `report.html` into the run.
+    """Score a run's samples against its training pictures, or any generator's pictures against any data set.
+
+    Of a run, writes `evaluation.json` and `report.html` into it.
 
     Args:
-        run: the run folder.
-        data: other pictures to compare with.
-        samples: how many to draw; default 10,000.
+        run: a run folder; or, with `data`, pictures: a folder, an archive, a packed data set, or uint8 (N, H, W, 3).
+        data: real pictures to compare with, packed or not; default: those that the run was trained on.
+        samples: how many to draw of a run, default 10,000; of given pictures, how many to score at most, default all.
         checkpoint: `best` or `last`; default: best where there is one.
         features: `efficientnet-lite0` (default, offline) or `inception`.
         weights: the weights file that `inception` needs.
+        resolution: of real pictures that are not packed, beside given ones; default: the given pictures' own.
+        out: a JSON file to write the evaluation to.
         quiet: no progress.
 
     Raises:
         RunError: no run, or a missing or damaged checkpoint.
-        UsageError: unknown features, or their weights are missing.
+        DataError: there are no pictures, or none that can be read.
+        UsageError: unknown features, their weights are missing, or an option makes no sense.
     """
-    runs.open_run(run)
     from ganvas.verbs.evaluating import evaluate as run_evaluate
 
     return run_evaluate(
-        Path(run),
+        Path(run) if isinstance(run, (str, PathLike)) else run,
         data=None if data is None else str(data),
         samples=samples,
         checkpoint=checkpoint,
         features=features,
         weights=None if weights is None else Path(weights),
+        resolution=resolution,
+        out=None if out is None else Path(out),
         quiet=quiet,
     )
 

@@ -384,6 +384,11 @@ def test_resume_takes_a_length_and_a_time(ganvas: Any, monkeypatch: pytest.Monke
             {"samples": 5000, "checkpoint": "last", "features": "inception", "weights": Path("w.pth"), "data": "d"},
         ),
         (
+            "evaluate",
+            ["pictures.zip", "--data", "d", "--resolution", "64", "--out", "scores.json"],
+            {"data": "d", "resolution": 64, "out": Path("scores.json"), "samples": None},
+        ),
+        (
             "sample",
             ["run", "out", "-n", "9", "--seed", "3", "--truncation", "0.7", "--classes", "x", "--no-ema", "--grid"],
             {"n": 9, "seed": 3, "truncation": 0.7, "classes": ("x",), "ema": False, "grid": True, "checkpoint": None},

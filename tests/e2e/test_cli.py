@@ -138,7 +138,18 @@ def test_evaluate_prints_scores_and_writes_the_report(here: Path, run: Path) -> 
     assert "Scores" in (run / "report.html").read_text(encoding="utf-8")
     described = json.loads((run / "evaluation.json").read_text())
     assert described["fd"] == scores["fd"]
+    assert described == scores
     assert described["checkpoint"] == "last"
+
+
+def test_evaluate_scores_pictures_of_any_generator(ganvas: Any, run: Path, emoji: Path, tmp_path: Path) -> None:
+    assert ganvas("sample", run, tmp_path / "new", "-n", 100, "--grid", "--quiet").status == 0
+    done = ganvas("evaluate", tmp_path / "new", "--data", emoji, "--out", tmp_path / "scores.json", "--json", "--quiet")
+    assert done.status == 0, done.err
+    scores = json.loads(done.out)
+    assert scores == json.loads((tmp_path / "scores.json").read_text())
+    assert (scores["fd"]["n"], scores["pictures"]["kind"]) == (100, "folder")
+    refused(ganvas("evaluate", tmp_path / "new"), 1, "holds no run", "--data DATASET")
 
 
 def test_samples_have_a_history_and_do_not_depend_on_how_many_are_drawn(ganvas: Any, run: Path, tmp_path: Path) -> None:

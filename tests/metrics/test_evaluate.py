@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -10,8 +11,11 @@ import torch
 from ganvas.errors import UsageError
 from ganvas.features.backbone import load_features
 from ganvas.metrics import evaluate as module
-from ganvas.metrics.evaluate import Evaluation, Reference, evaluate, quick_kid, reblock, reference
+from ganvas.metrics.evaluate import Classes, Evaluation, HeldOut, Reference, evaluate, quick_kid, reblock, reference
+from ganvas.metrics.frechet import frechet_distance
 from ganvas.metrics.kernel import mmd2
+from ganvas.metrics.moments import Moments
+from ganvas.metrics.reference import kept
 
 
 @pytest.fixture
@@ -19,20 +23,26 @@ def ref(tiny, drawn, pictures, tmp_path: Path) -> Reference:
     return reference(pictures(drawn(600)), "data", tiny, cache=tmp_path, quiet=True)
 
 
-def _values(result: Evaluation) -> dict[str, float]:
-    return {name: score["value"] for name, score in result.to_json().items()}
+def _values(result: Evaluation) -> dict[str, tuple[float, float | None, float | None]]:
+    return {name: (score.value, score.low, score.high) for name, score in result.scores().items()}
 
 
 def test_each_number_travels_with_what_it_depends_on(tiny, drawn, ref: Reference) -> None:
     result = evaluate([drawn(400, seed=1)], ref, tiny, quiet=True)
     found = json.loads(json.dumps(result.to_json()))
-    assert list(found) == ["fd", "kid", "precision", "recall"]
-    for score in found.values():
-        assert {"value", "features", "n", "split", "resizer"} <= set(score)
+    names = ["fd", "fd_infinity", "kid", "precision", "recall", "density", "coverage"]
+    assert list(result.scores()) == names
+    for score in (found[name] for name in names):
+        assert {"value", "low", "high", "confidence", "features", "n", "split", "resizer"} <= set(score)
+        assert score["low"] <= score["value"] <= score["high"]
+        assert score["confidence"] == 0.95
         assert (score["features"], score["n"], score["split"], score["resizer"]) == ("tiny", 400, "train", tiny.resizer)
     assert found["fd"]["reference_n"] == 600
     assert found["precision"]["reference_n"] == 400, "precision and recall are of equally many"
-    assert found["recall"]["k"] == 3
+    assert (found["recall"]["k"], found["coverage"]["k"]) == (3, 5)
+    assert [n for n, _ in found["fd_infinity"]["points"]] == [400, 200, 133]
+    assert found["fd_infinity"]["value"] < found["fd"]["value"]
+    assert (found["format"], found["version"]) == ("ganvas-evaluation", 2)
     assert result.data_checksum == "data"
     assert tiny.checksum in result.features_identity
     assert Evaluation.model_validate_json(result.model_dump_json()) == result
@@ -95,6 +105,66 @@ def test_only_inception_is_called_fid(classifying, drawn, pictures, tmp_path: Pa
     assert "no FID" not in result.summary()
 
 
+def test_other_logits_are_not_called_is(tiny, drawn, ref: Reference) -> None:
+    assert evaluate([drawn(100, seed=1)], ref, tiny, quiet=True).is_on_features is None
+    tiny.has_logits = True
+    result = evaluate([drawn(100, seed=1)], ref, tiny, quiet=True)
+    assert result.inception_score is None
+    assert result.is_on_features is not None
+    assert result.is_on_features.value > 1
+    assert "\nIS on tiny " in result.summary()
+    assert not re.search(r"^IS ", result.summary().replace("IS on tiny", ""), re.MULTILINE)
+
+
+def test_held_out_pictures_say_what_is_within_reach(tiny, drawn, ref: Reference) -> None:
+    rows = tiny.features(drawn(150, seed=9))
+    images = drawn(400, seed=1, modes=3)
+    result = evaluate([images], ref, tiny, held_out=HeldOut("val", rows), quiet=True)
+    yard = result.yardstick
+    assert yard is not None
+    assert (yard.split, yard.n, yard.held_out.fd.n, yard.generated.recall.n) == ("val", 150, 150, 150)
+    assert yard.held_out.fd.value == pytest.approx(frechet_distance(ref.moments, Moments.of(rows)), rel=1e-6)
+    assert yard.held_out.kid.value == pytest.approx(mmd2(rows, ref.features[:150]), rel=1e-6)
+    assert yard.generated.fd.value > 2 * yard.held_out.fd.value
+    assert yard.generated.kid.low > yard.held_out.kid.high
+    assert "150 of either kind" in result.summary()
+    assert evaluate([images], ref, tiny, held_out=HeldOut("val", rows[:50]), quiet=True).yardstick is None
+
+
+def test_copies_of_training_pictures_are_suspected(tiny, drawn, ref: Reference) -> None:
+    strangers = tiny.features(drawn(300, seed=9, modes=2))
+    result = evaluate([drawn(600)], ref, tiny, held_out=HeldOut("val", strangers), quiet=True)
+    assert any("may be copies" in caution for caution in result.cautions())
+
+
+def test_each_class_has_its_distance_of_equally_many(tiny, drawn, pictures, tmp_path: Path) -> None:
+    images, labels = drawn(900), torch.arange(900) % 3
+    dark = images.copy()
+    dark[labels == 1] //= 2
+    real = reference(pictures(images), "data", tiny, cache=tmp_path, quiet=True)
+    classes = Classes(("a", "b", "c", "rare"), labels[torch.from_numpy(kept(900, "train", real))])
+    with_rare = labels.clone()
+    with_rare[:30] = 3
+    result = evaluate([(dark, with_rare)], real, tiny, classes=classes, quiet=True)
+    per = result.per_class
+    assert per is not None
+    assert per.classes[0].name == "b"
+    assert {found.name for found in per.classes} == {"a", "b", "c"}
+    assert per.n == 290
+    assert all(found.fd.n == found.fd.reference_n == found.kid.n == 290 for found in per.classes)
+    assert per.classes[0].fd.low > per.classes[1].fd.high
+    assert per.too_few == {"rare": (30, 0)}
+    assert "1 of 4 classes have fewer than 100" in result.summary()
+
+
+def test_a_brief_evaluation_says_the_same_with_less(tiny, drawn, ref: Reference) -> None:
+    images = drawn(300, seed=1)
+    long, short = evaluate([images], ref, tiny, quiet=True), evaluate([images], ref, tiny, brief=True, quiet=True)
+    assert short.fd_infinity is None
+    for name in ("fd", "kid", "precision", "recall", "density", "coverage"):
+        assert getattr(short, name).value == pytest.approx(getattr(long, name).value, rel=1e-6), name
+
+
 def test_the_summary_warns_and_explains(tiny, drawn, ref: Reference) -> None:
     text = evaluate([drawn(300, seed=1)], ref, tiny, quiet=True).summary()
     for part in ("FD ", "KID", "precision", "recall", "tiny", tiny.resizer, "no FID", "no published FID", "2,048 or more"):
@@ -113,7 +183,7 @@ def test_other_features_and_too_few_pictures_are_refused(tiny, classifying, draw
         evaluate([drawn(10)], ref, classifying, quiet=True)
     with pytest.raises(UsageError, match="make it again with these features"):
         quick_kid([drawn(10)], ref, classifying)
-    for batches in ([], [drawn(0)], [drawn(3)]):
+    for batches in ([], [drawn(0)], [drawn(5)]):
         with pytest.raises(UsageError, match="generated pictures"):
             evaluate(batches, ref, tiny, quiet=True)
     with pytest.raises(UsageError, match="at least 2 pictures"):
@@ -122,9 +192,17 @@ def test_other_features_and_too_few_pictures_are_refused(tiny, classifying, draw
 
 def test_reblock_keeps_order_and_fills_blocks() -> None:
     parts = [np.full((n, 1, 1, 3), i, np.uint8) for i, n in enumerate((3, 0, 10, 1, 4))]
-    blocks = list(reblock(parts, 4))
+    blocks = [pixels for pixels, labels in reblock(parts, 4) if labels is None]
     assert [len(block) for block in blocks] == [4, 4, 4, 4, 2]
     assert torch.equal(torch.cat(blocks), torch.from_numpy(np.concatenate(parts)))
+
+
+def test_reblock_carries_labels_and_parts_pictures_of_other_sizes() -> None:
+    small, large = np.zeros((5, 2, 2, 3), np.uint8), np.ones((4, 3, 3, 3), np.uint8)
+    parts = [(small, torch.arange(5)), (large, torch.arange(5, 9)), (small[:1], torch.tensor([9]))]
+    blocks = list(reblock(parts, 3))
+    assert [tuple(pixels.shape[:2]) for pixels, _ in blocks] == [(3, 2), (2, 2), (3, 3), (1, 3), (1, 2)]
+    assert torch.cat([labels for _, labels in blocks if labels is not None]).tolist() == list(range(10))
 
 
 def _blur(images: np.ndarray, sigma: float) -> np.ndarray:
@@ -170,6 +248,8 @@ def test_offline_features_see_worse_pictures_as_worse(emoji: np.ndarray, picture
     for name in ("blur", "noise"):
         found = [best, *results[name]]
         distances, kernels = [result.fd.value for result in found], [result.kid.value for result in found]
+        coverages = [result.coverage.value for result in found if result.coverage is not None]
+        assert coverages == sorted(coverages, reverse=True), name
         assert distances == sorted(distances), name
         assert kernels == sorted(kernels), name
         assert distances[-1] > 1.25 * distances[0], name

@@ -6,7 +6,8 @@ import torch
 
 from ganvas.errors import UsageError
 from ganvas.metrics import kernel
-from ganvas.metrics.kernel import kid, mmd2, within
+from ganvas.metrics.intervals import bootstrap
+from ganvas.metrics.kernel import kid, mmd2, mmd2_influence, within
 from ganvas.metrics.manifold import precision_recall
 
 
@@ -65,6 +66,34 @@ def test_threads_change_nothing() -> None:
     finally:
         torch.set_num_threads(before)
     assert found[0] == found[1]
+
+
+def test_its_influence_is_its_derivative() -> None:
+    x, y = _features(2000, 0), _features(500, 1, 0.2)
+    value, influence = mmd2_influence(x, y)
+    assert value == pytest.approx(mmd2(x, y), rel=1e-6)
+    assert float(influence.mean()) == pytest.approx(0, abs=1e-9)
+    far = influence.argsort()[-10:]
+    others = torch.ones(2000, dtype=torch.bool)
+    others[far] = False
+    moved = mmd2(x[others], y) - value
+    assert moved == pytest.approx(-float(influence[far].sum()) / 1990, rel=0.05)
+
+
+@pytest.mark.parametrize("shift", [0.0, 0.1])
+def test_its_interval_holds_the_distance_of_the_distributions(shift: float) -> None:
+    real = _features(600, 1000)
+    expected = mmd2(_features(10_000, 1001, shift), real)
+    hits, widths, values = 0, [], []
+    for i in range(40):
+        x = _features(300, i, shift)
+        found = kid(x, real, subset_size=100, subsets=20)
+        (sure,) = bootstrap([found.value], found.influence[:, None])
+        hits += sure.low <= expected <= sure.high
+        widths.append(sure.high - sure.low)
+        values.append(found.value)
+    assert hits >= 36
+    assert np.mean(widths) < 8 * np.std(values), "an interval that wide says nothing"
 
 
 def test_one_picture_is_too_few() -> None:

@@ -21,6 +21,7 @@ from ganvas.config import io
 from ganvas.errors import UserError
 from ganvas.metrics import report
 from ganvas.metrics.report import SLIDER_GRIDS, write_report
+from ganvas.metrics.scores import ABOUT
 from ganvas.runs import RunFolder
 
 SCORE = {"features": "efficientnet-lite0", "n": 10_000, "split": "train", "resizer": "bicubic to 160x160"}
@@ -146,7 +147,7 @@ def test_every_score_has_its_value_features_number_split_and_sentence(full: RunF
         "checkpoint: best",
     ):
         assert word in words
-    for sentence in (report.SENTENCES[key] for key in ("fd", "kid", "precision", "recall")):
+    for sentence in (ABOUT[key].sentence for key in ("fd", "kid", "precision", "recall")):
         assert sentence in words
 
 
@@ -241,8 +242,37 @@ def test_an_inception_score_names_fid(bare: RunFolder) -> None:
     score = {**SCORE, "features": "inception-2015"}
     bare.evaluation_file.write_text(json.dumps({name: {"value": 9.5, **score} for name in ("fd", "fid", "inception_score")}))
     words = read(bare).words
-    assert report.SENTENCES["fid"] in words
+    assert ABOUT["fid"].sentence in words
     assert "no published FID" not in words
+
+
+@pytest.mark.usefixtures("quick")
+def test_intervals_yardstick_classes_and_warnings_are_shown(full: RunFolder) -> None:
+    score = {**SCORE, "value": 4.5, "low": 4.25, "high": 4.75, "confidence": 0.95}
+    sides = dict.fromkeys(("fd", "kid", "precision", "recall", "density", "coverage"), score | {"value": 8.125})
+    evaluation = {
+        "format": "ganvas-evaluation",
+        "version": 2,
+        **dict.fromkeys(ABOUT, score),
+        "yardstick": {"split": "val", "n": 150, "held_out": sides, "generated": sides},
+        "per_class": {"n": 120, "least": 100, "classes": [{"name": NASTY, "fd": score, "kid": score}], "too_few": {"rare": [3, 4]}},
+        "notes": ["two files were left out"],
+        "warnings": ["FD of few pictures is too high"],
+    }
+    full.evaluation_file.write_text(json.dumps(evaluation))
+    words = read(full).words
+    for about in ABOUT.values():
+        assert about.sentence in words
+    for word in ("(4.25 to 4.75)", "IS on efficientnet-lite0", "8.125", "150 of either kind", NASTY, "1 classes have fewer than 100"):
+        assert word in words, word
+    assert "Beware: FD of few pictures is too high." in words
+    assert "two files were left out." in words
+    for damaged in (
+        {"yardstick": 3, "per_class": [1]},
+        {"yardstick": {"held_out": {}}, "per_class": {"classes": [2, {"fd": 1}]}, "notes": 7},
+    ):
+        full.evaluation_file.write_text(json.dumps(evaluation | damaged))
+        assert "00001-run" in read(full).words
 
 
 @pytest.mark.usefixtures("quick")

@@ -117,10 +117,11 @@ def test_sample_writes_pictures_and_their_history(run: Path, tmp_path: Path) -> 
 
 def test_evaluate_names_what_its_numbers_are(run: Path) -> None:
     result = ganvas.evaluate(run, samples=200, quiet=True).to_json()
-    for name in ("fd", "kid", "precision", "recall"):
+    for name in ("fd", "kid", "precision", "recall", "density", "coverage"):
+        assert result[name]["low"] <= result[name]["value"] <= result[name]["high"]
         assert result[name]["features"] == "efficientnet-lite0"
         # Precision and recall compare equally many real and generated pictures; the data set has 80 to train on.
-        assert result[name]["n"] == (80 if name in ("precision", "recall") else 200)
+        assert result[name]["n"] == (80 if name in ("precision", "recall", "density", "coverage") else 200)
         assert result[name]["split"] == "train"
         assert result[name]["resizer"]
     stored = RunFolder(run).evaluation()

@@ -22,11 +22,16 @@ checkpoint_option = click.option(
     ganvas evaluate runs/00001-dcgan64-pictures
     ganvas evaluate runs/00001-dcgan64-pictures --samples 10k --json
     ganvas evaluate runs/00001-dcgan64-pictures --features inception --weights pt_inception-2015-12-05-6726825d.pth
+    ganvas evaluate somebodys-pictures.zip --data ~/pictures --out somebodys-scores.json
     """,
 )
-@click.argument("run", type=click.Path(path_type=Path))
-@click.option("--data", metavar="DATASET", help="Score against these pictures.  [default: those that the run was trained on]")
-@click.option("--samples", type=Count(), metavar="N", help="How many pictures to generate and score.")
+@click.argument("run", metavar="RUN|PICTURES", type=click.Path(path_type=Path))
+@click.option(
+    "--data", metavar="DATASET", help="Score against these real pictures, packed or not.  [default: those that the run was trained on]"
+)
+@click.option(
+    "--samples", type=Count(), metavar="N", help="How many pictures to score.  [default: 10000 new ones of a run, all of PICTURES]"
+)
 @checkpoint_option
 @click.option(
     "--features",
@@ -39,6 +44,13 @@ checkpoint_option = click.option(
     metavar="FILE",
     help="Weights of the features, where they don't come with ganvas.",
 )
+@click.option(
+    "--resolution",
+    type=click.IntRange(4, 1024),
+    metavar="PIXELS",
+    help="With PICTURES and a DATASET that is not packed: side of the real pictures.  [default: that of PICTURES]",
+)
+@click.option("--out", type=click.Path(path_type=Path), metavar="FILE.json", help="Write the scores there, too.")
 @json_option
 @quiet_option
 def evaluate(
@@ -48,26 +60,41 @@ def evaluate(
     checkpoint: Checkpoint | None,
     features: str | None,
     weights: Path | None,
+    resolution: int | None,
+    out: Path | None,
     as_json: bool,
     quiet: bool,
 ) -> None:
-    """Score RUN's pictures and write its report.
+    """Score RUN's pictures and write its report, or score PICTURES of any generator.
 
     New pictures are compared with real ones that RUN was trained on; report.html in RUN shows scores, curves and grids.
+    PICTURES are a folder (folders in it may be classes), an archive or a packed data set; they need --data.
     """
     with results_only():
         from ganvas import api
 
-        scores = api.evaluate(run, data=data, samples=samples, checkpoint=checkpoint, features=features, weights=weights, quiet=quiet)
+        scores = api.evaluate(
+            run,
+            data=data,
+            samples=samples,
+            checkpoint=checkpoint,
+            features=features,
+            weights=weights,
+            resolution=resolution,
+            out=out,
+            quiet=quiet,
+        )
     if as_json:
         print_json(scores.to_json())
         return
-    from ganvas.runs import RunFolder
+    from ganvas.runs import RunFolder, is_run
 
     click.echo(scores.summary())
     report = RunFolder(run).report_file
-    if report.exists():
+    if is_run(run) and report.exists():
         click.echo(f"\nreport     {report}")
+    if out is not None:
+        click.echo(f"scores     {out}", err=True)
 
 
 @click.command(

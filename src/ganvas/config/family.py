@@ -54,6 +54,12 @@ class GanConfig(Part):
         """Whether classes enter the networks."""
         return self.generator.labels is not None
 
+    @property
+    def backbones(self) -> tuple[str, ...]:
+        """Feature networks in the loss, by the names that `ganvas evaluate --features` has for them: a score on them flatters."""
+        backbone = getattr(self.discriminator, "backbone", None)
+        return (str(backbone),) if backbone else ()
+
     @model_validator(mode="after")
     def _consistent(self) -> GanConfig:
         if (self.generator.labels is None) != (self.discriminator.labels is None):

@@ -132,6 +132,25 @@ def decode(file: BufferedIOBase, target: Target, box: Box | None = None) -> Deco
         return Decoded(np.asarray(image if image.mode == "RGB" else image.convert("RGB")), enlarged, width, height)
 
 
+def decode_whole(file: BufferedIOBase, background: tuple[int, int, int] = (255, 255, 255)) -> np.ndarray:
+    """A picture at its own size, uint8 (H, W, 3), RGB; otherwise read as `decode` does.
+
+    Raises:
+        Rejected: it can't be read, is too small or too large.
+    """
+    with ExitStack() as held:
+        # A JPEG is decoded at a fraction of its size only where that is still larger than the target.
+        image, *_ = _open(file, Target(MAX_PIXELS, "none", background), None, held)
+        orientation = _orientation(image)
+        try:
+            image = _flatten(image, background)
+        except (ValueError, OSError) as error:
+            raise Rejected(_reason(error)) from error
+        if orientation in _TRANSPOSE:
+            image = image.transpose(_TRANSPOSE[orientation])
+        return np.asarray(image if image.mode == "RGB" else image.convert("RGB"))
+
+
 def _open(file: BufferedIOBase, target: Target, box: Box | None, held: ExitStack) -> tuple[Image.Image, int, int, Box | None]:
     """The decoded picture (a JPEG perhaps at a fraction of its size), the size it has in the file, and its box cut to that."""
     try:

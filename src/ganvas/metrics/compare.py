@@ -11,13 +11,22 @@ from typing import Any
 
 from ganvas.errors import UserError
 from ganvas.metrics import health, report_page
-from ganvas.metrics.curves import PLOTS, Points, draw_lines, figure, ordered, series
+from ganvas.metrics.curves import PLOTS, Points, draw_lines, figure, number, ordered, series
+from ganvas.metrics.scores import ABOUT
 from ganvas.runs import RunFolder
 from ganvas.sampling.grid import png, read_png
 from ganvas.units import format_duration, format_energy
 
-BETTER = {"fd": min, "kid": min, "precision": max, "recall": max}
-NAMES = {"fd": "FD", "kid": "KID x 1000", "precision": "precision", "recall": "recall"}
+NAMES = {
+    "fd": "FD",
+    "fd_infinity": "FD-infinity",
+    "kid": "KID x 1000",
+    "precision": "precision",
+    "recall": "recall",
+    "density": "density",
+    "coverage": "coverage",
+}
+BETTER = {key: min if ABOUT[key].better == "lower" else max for key in NAMES}
 BASIS = ("features_identity", "features", "n", "reference_n", "split", "resizer", "data")
 """Scores compare where all of these are the same."""
 PAGE_TITLE = "Runs compared"
@@ -92,7 +101,21 @@ def compare(folders: Sequence[RunFolder]) -> Comparison:
             if values:
                 top = choose(values.values())
                 best[key] = tuple(run for run, value in values.items() if value == top)
+                if (rivals := _rivals(scored, key, best[key])) is not None:
+                    cautions.append(rivals)
     return Comparison(rows, best, tuple(cautions))
+
+
+def _rivals(rows: Sequence[dict[str, Any]], key: str, best: tuple[str, ...]) -> str | None:
+    """A caution where the best may be best by chance: another's interval overlaps its own."""
+    intervals = {row["run"]: row["intervals"][key] for row in rows if key in row["intervals"]}
+    if best[0] not in intervals:
+        return None
+    low, high = intervals[best[0]]
+    others = [run for run, (least, most) in intervals.items() if run not in best and least <= high and most >= low]
+    if not others:
+        return None
+    return f"{', '.join(others)}: {NAMES[key]} may differ from the best, {best[0]}'s, only by chance: their 95% intervals overlap"
 
 
 def _names(folders: Sequence[RunFolder]) -> list[str]:
@@ -110,7 +133,7 @@ def _row(folder: RunFolder, name: str) -> dict[str, Any]:
         recipe = resolution = None
     parameters = made.get("parameters") or {}
     kids = [line["kid"] for line in folder.evaluations() if isinstance(line.get("kid"), (int, float))]
-    scores = {key: evaluation[key]["value"] for key in BETTER if isinstance(evaluation.get(key), dict)}
+    scores = {key: evaluation[key]["value"] for key in BETTER if isinstance(evaluation.get(key), dict) and "value" in evaluation[key]}
     return {
         "run": name,
         "path": str(folder.path),
@@ -118,6 +141,7 @@ def _row(folder: RunFolder, name: str) -> dict[str, Any]:
         "resolution": resolution,
         "state": status.state if status else None,
         "scores": scores or None,
+        "intervals": {key: [evaluation[key][end] for end in ("low", "high")] for key in scores if _has_interval(evaluation[key])},
         "checkpoint": evaluation.get("checkpoint"),
         "features": (evaluation.get("fd") or {}).get("features"),
         "basis": _basis(evaluation, made) if scores else None,
@@ -131,6 +155,11 @@ def _row(folder: RunFolder, name: str) -> dict[str, Any]:
         "collapsed": (found := health.judge(folder)).collapsed,
         "health": {**found.to_json(), "word": found.word},
     }
+
+
+def _has_interval(score: dict[str, Any]) -> bool:
+    """Evaluations of older versions have none."""
+    return number(score.get("low")) is not None and number(score.get("high")) is not None
 
 
 def _basis(evaluation: dict[str, Any], made: dict[str, Any]) -> str:
@@ -156,9 +185,12 @@ COLUMNS: tuple[tuple[str, Callable[[dict[str, Any]], str]], ...] = (
     ("run", _value("run", str)),
     ("recipe", _value("recipe", str)),
     ("FD", _score("fd", lambda v: f"{v:.2f}")),
+    ("FD-infinity", _score("fd_infinity", lambda v: f"{v:.2f}")),
     ("KID x 1000", _score("kid", lambda v: f"{1000 * v:.2f}")),
     ("precision", _score("precision", lambda v: f"{v:.1%}")),
     ("recall", _score("recall", lambda v: f"{v:.1%}")),
+    ("density", _score("density", lambda v: f"{v:.2f}")),
+    ("coverage", _score("coverage", lambda v: f"{v:.1%}")),
     ("best KID x 1000 in training", _value("best_kid_while_training", lambda v: f"{1000 * v:.2f}")),
     ("parameters", _value("parameters", lambda v: f"{sum(v.values()) / 1e6:.2f}M")),
     ("pictures", _value("images", lambda v: f"{v:,}")),

@@ -3,179 +3,103 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
-from pydantic import BaseModel, ConfigDict
 from torch import Tensor
 
 from ganvas.errors import UsageError
 from ganvas.features.network import FeatureNetwork
-from ganvas.metrics.frechet import frechet_distance
+from ganvas.metrics.frechet import LEAST_PER_DIM, Frechet, fd_infinity
+from ganvas.metrics.gather import Gathered
 from ganvas.metrics.inception_score import inception_score
-from ganvas.metrics.kernel import kid, mmd2
-from ganvas.metrics.manifold import NEIGHBOURS, precision_recall
+from ganvas.metrics.intervals import CONFIDENCE, Interval, bootstrap
+from ganvas.metrics.kernel import kid, mmd2, mmd2_influence
+from ganvas.metrics.manifold import DENSITY_NEIGHBOURS, NEIGHBOURS, Manifold, manifold_scores
 from ganvas.metrics.moments import Moments
 from ganvas.metrics.reference import FEATURES_CAP, Reference, reference
+from ganvas.metrics.scores import FEW, ClassScores, Evaluation, PerClass, Score, Yardstick, YardstickScores
 from ganvas.progress import Progress
-from ganvas.rng import uniforms
 
-__all__ = ["Evaluation", "Reference", "Score", "evaluate", "quick_kid", "reference"]
+__all__ = ["Classes", "Evaluation", "HeldOut", "Reference", "Score", "evaluate", "quick_kid", "reference"]
 
-FEW = 2048
-"""Below so many pictures a Frechet distance is mostly bias (Heusel et al. 2017 ask for that many; 10,000 are better)."""
+Batch = np.ndarray | Tensor | tuple[np.ndarray | Tensor, Tensor]
+"""uint8 (b, H, W, 3), alone or with the pictures' class indices (b,)."""
+
 _BLOCK = 512
 # Rows of logits that are kept: as many as published Inception Scores use.
 _LOGITS_CAP = 50_000
+YARDSTICK_LEAST = 100
+"""Held-out pictures below which they are no yardstick."""
+YARDSTICK_MOST = 2_048
+CLASS_LEAST = 100
+"""Pictures of a class, on either side, below which it has no distance of its own."""
 
 
-class Score(BaseModel):
-    """A number and what it depends on: two scores compare only where all of that is the same."""
+@dataclass(frozen=True)
+class Classes:
+    """The data set's classes: their names, and the class (m,) of each row of the reference's features."""
 
-    model_config = ConfigDict(frozen=True)
+    names: Sequence[str]
+    real: Tensor
 
-    value: float
-    features: str
-    n: int
-    """Generated pictures that it is of."""
+
+@dataclass(frozen=True)
+class HeldOut:
+    """Real pictures that were not trained on: their split's name and their features (n, d), in random order."""
+
     split: str
-    """The real pictures that it compares with."""
-    resizer: str
-    reference_n: int | None = None
-    """Real pictures that it compares with; None where there is no comparison."""
-    std: float | None = None
-    k: int | None = None
-    """Neighbours, for precision and recall."""
-
-
-class Evaluation(BaseModel):
-    """The scores of one set of generated pictures."""
-
-    model_config = ConfigDict(frozen=True)
-
-    fd: Score
-    """Frechet distance; with the features of Inception-2015 this is FID."""
-    kid: Score
-    precision: Score
-    recall: Score
-    inception_score: Score | None = None
-    features_identity: str
-    """Network, layer, checksum of the weights, resizer and precision."""
-    data_checksum: str
-    dim: int
-    """Numbers that describe a picture."""
-    seconds: float
-
-    @property
-    def is_fid(self) -> bool:
-        """Whether `fd` is what publications call FID."""
-        return self.inception_score is not None
-
-    def to_json(self) -> dict[str, dict[str, Any]]:
-        """`{"fd": {"value", "features", "n", "split", "resizer", ...}, "kid": ..., "precision": ..., "recall": ...}`.
-
-        With Inception-2015 also `fid` (the same as `fd`) and `inception_score`.
-        """
-        scores = {"fd": self.fd, "kid": self.kid, "precision": self.precision, "recall": self.recall}
-        if self.inception_score is not None:
-            scores |= {"fid": self.fd, "inception_score": self.inception_score}
-        return {name: score.model_dump(exclude_none=True) for name, score in scores.items()}
-
-    def cautions(self) -> list[str]:
-        """What makes the scores less than they look."""
-        found = []
-        fewest = min(self.fd.n, self.fd.reference_n or self.fd.n)
-        if fewest < max(FEW, self.dim):
-            sides = f"{self.fd.n:,} generated and {self.fd.reference_n:,} real pictures"
-            found.append(
-                f"{self._fd_name} of {sides} is too high and compares only with others of as many: give it {max(FEW, self.dim):,} or more"
-            )
-        if self.precision.n < 1000:
-            found.append(f"precision, recall and KID of {self.precision.n:,} pictures are coarse")
-        return found
-
-    def summary(self) -> str:
-        """A table for people, what the numbers mean and what to beware of."""
-        rows = [
-            (self._fd_name, f"{self.fd.value:.2f}", self.fd, "distance between distributions: lower is better, 0 is the same"),
-            (
-                "KID x 1000",
-                f"{1000 * self.kid.value:.3f}",
-                self.kid,
-                f"the same, fit for few pictures (+-{1000 * (self.kid.std or 0):.3f})",
-            ),
-            ("precision", f"{self.precision.value:.1%}", self.precision, "generated pictures that look like real ones"),
-            ("recall", f"{self.recall.value:.1%}", self.recall, "real pictures whose like is generated"),
-        ]
-        if (score := self.inception_score) is not None:
-            rows.append(("IS", f"{score.value:.2f}", score, f"sure and varied classes: higher is better (+-{score.std or 0:.2f})"))
-        lines = [f"{'score':<12}{'value':>9}  {'generated':>9}  {'real':>7}  meaning"]
-        lines += [
-            f"{name:<12}{value:>9}  {score.n:>9,}  {'-' if score.reference_n is None else format(score.reference_n, ','):>7}  {meaning}"
-            for name, value, score, meaning in rows
-        ]
-        lines.append(f"Features: {self.fd.features}; pictures resized by {self.fd.resizer}; compared with the {self.fd.split} pictures.")
-        if not self.is_fid:
-            lines.append("FD on these features is no FID: it compares with other ganvas runs on the same data, and with no published FID.")
-        lines += [f"Beware: {caution}." for caution in self.cautions()]
-        return "\n".join(lines)
-
-    @property
-    def _fd_name(self) -> str:
-        return "FID" if self.is_fid else "FD"
+    features: Tensor
 
 
 def evaluate(
-    batches: Iterable[np.ndarray | Tensor],
+    batches: Iterable[Batch],
     ref: Reference,
     net: FeatureNetwork,
     *,
+    classes: Classes | None = None,
+    held_out: HeldOut | None = None,
+    brief: bool = False,
     total: int | None = None,
     quiet: bool = False,
 ) -> Evaluation:
     """Score generated pictures, uint8 (b, H, W, 3) in batches of any size, against real ones.
 
-    FD is of all of them. KID, precision and recall are of 10,000 at most, drawn by a fixed seed; precision and recall
-    of equally many real and generated ones. `total` is for the progress bar only.
+    FD is of all of them. The others are of 10,000 at most, drawn by a fixed seed; those by nearest neighbours of equally
+    many real and generated ones. Batches of one size of picture may be followed by others of another.
+
+    Args:
+        classes: the real pictures' classes, for distances of each; batches then come with class indices.
+        held_out: real pictures to score, too, as what the best generator could reach.
+        brief: FD, KID and those by nearest neighbours only.
+        total: how many pictures there are, for the progress bar only.
 
     Raises:
         UsageError: the reference is of other features, or there are too few pictures.
     """
     check_reference(ref, net)
     begun = time.monotonic()
-    moments, rows, logits = Moments.empty(net.dim), _Sample(FEATURES_CAP), []
-    with Progress("features of generated pictures", total, quiet=quiet) as progress:
-        for block in reblock(batches, _BLOCK):
-            if net.has_inception_logits and moments.n < _LOGITS_CAP:
-                features, classes = net.features_and_logits(block)
-                logits.append(classes)
-            else:
-                features = net.features(block)
-            moments.update(features)
-            rows.add(features)
-            progress.update(len(features))
-    fewest = NEIGHBOURS + 1
-    for count, what in ((moments.n, "generated"), (ref.n, "real")):
+    gathered = gather(batches, net, logits=not brief, total=total, quiet=quiet)
+    folds, whole = gathered.moments()
+    fewest = DENSITY_NEIGHBOURS + 1
+    for count, what in ((whole.n, "generated"), (ref.n, "real")):
         if count < fewest:
             raise UsageError(f"there are {count} {what} pictures: scores need {fewest} at the very least, and {FEW:,} to mean something")
-    fake = rows.take()
-    n = min(len(fake), len(ref.features))
-    kernel = kid(fake, ref.features, quiet=quiet)
-    manifold = precision_recall(ref.features[:n], fake[:n], quiet=quiet)
-
-    def score(value: float, n: int, reference_n: int | None, **extra: Any) -> Score:
-        return Score(value=value, features=net.name, n=n, split=ref.split, resizer=net.resizer, reference_n=reference_n, **extra)
-
-    classes = torch.cat(logits) if logits else None
-    mean, std = (None, None) if classes is None else inception_score(classes)
+    fake, labels = gathered.sample()
+    scoring = _Scoring(ref, net)
+    found: dict[str, Any] = scoring.distances(fake, folds, whole, brief=brief, quiet=quiet)
+    found |= scoring.neighbours(fake, quiet=quiet)
+    if (logits := gathered.logits()) is not None:
+        found |= scoring.classification(logits)
+    yardstick = scoring.yardstick(fake, held_out) if held_out is not None and not brief else None
+    per_class = scoring.per_class(fake, labels, classes, quiet) if classes is not None and labels is not None and not brief else None
     return Evaluation(
-        fd=score(frechet_distance(moments, ref.moments), moments.n, ref.n),
-        kid=score(kernel.value, len(fake), len(ref.features), std=kernel.std),
-        precision=score(manifold.precision, n, n, k=NEIGHBOURS),
-        recall=score(manifold.recall, n, n, k=NEIGHBOURS),
-        inception_score=None if classes is None or mean is None else score(mean, len(classes), None, std=std),
+        **found,
+        yardstick=yardstick,
+        per_class=per_class,
         features_identity=net.identity,
         data_checksum=ref.checksum,
         dim=net.dim,
@@ -183,7 +107,117 @@ def evaluate(
     )
 
 
-def quick_kid(batches: Iterable[np.ndarray | Tensor], ref: Reference, net: FeatureNetwork) -> float:
+def gather(
+    batches: Iterable[Batch], net: FeatureNetwork, *, start: int = 0, logits: bool = False, total: int | None = None, quiet: bool = False
+) -> Gathered:
+    """The features of pictures start, start + 1, ... of a set, as scores need them; what several workers gathered merges."""
+    gathered = Gathered(net.dim, FEATURES_CAP, _LOGITS_CAP)
+    index = start
+    with Progress("features of generated pictures", total, quiet=quiet) as progress:
+        for pixels, labels in reblock(batches, _BLOCK):
+            scores = None
+            if logits and classifies(net) and index < _LOGITS_CAP:
+                features, scores = net.features_and_logits(pixels)
+            else:
+                features = net.features(pixels)
+            gathered.add(index, features, labels, scores)
+            index += len(features)
+            progress.update(len(features))
+    return gathered
+
+
+def classifies(net: FeatureNetwork) -> bool:
+    """Whether a network has logits, be they Inception's or another's."""
+    return net.has_inception_logits or bool(getattr(net, "has_logits", False))
+
+
+class _Scoring:
+    """Scores of rows of features, labelled with what they depend on."""
+
+    def __init__(self, ref: Reference, net: FeatureNetwork):
+        self.ref, self.net, self.real = ref, net, Frechet.to(ref.moments)
+
+    def score(self, value: float, n: int, reference_n: int | None, interval: Interval | None = None, **extra: Any) -> Score:
+        if interval is not None:
+            extra |= {"low": interval.low, "high": interval.high, "confidence": CONFIDENCE}
+        net = self.net
+        return Score(value=value, features=net.name, n=n, split=self.ref.split, resizer=net.resizer, reference_n=reference_n, **extra)
+
+    def distances(self, fake: Tensor, folds: list[Moments], whole: Moments, *, brief: bool, quiet: bool) -> dict[str, Any]:
+        kernel = kid(fake, self.ref.features, quiet=quiet)
+        if brief:
+            found = self._named(self.score(self.real.distance(whole), whole.n, self.ref.n))
+            return found | {"kid": self.score(kernel.value, len(fake), len(self.ref.features), std=kernel.std)}
+        with Progress("Frechet distance", None, "steps", quiet=quiet) as progress:
+            value, influence = self.real.with_influence(whole, fake)
+            progress.update()
+            infinity = fd_infinity(self.real, folds, value) if whole.n >= LEAST_PER_DIM * self.net.dim else None
+        # The two move together: see `fd_infinity`.
+        values = [value, value if infinity is None else infinity.value]
+        sure, sure_infinity = bootstrap(values, influence[:, None].expand(-1, 2), whole.n)
+        (sure_kernel,) = bootstrap([kernel.value], kernel.influence[:, None])
+        found = self._named(self.score(value, whole.n, self.ref.n, sure.within(0)))
+        found["kid"] = self.score(kernel.value, len(fake), len(self.ref.features), sure_kernel, std=kernel.std)
+        if infinity is not None:
+            found["fd_infinity"] = self.score(infinity.value, whole.n, self.ref.n, sure_infinity, points=list(infinity.points))
+        return found
+
+    def _named(self, fd: Score) -> dict[str, Score]:
+        return {"fd": fd, "fid": fd} if self.net.has_inception_logits else {"fd": fd}
+
+    def neighbours(self, fake: Tensor, *, quiet: bool = True) -> dict[str, Score]:
+        n = min(len(fake), len(self.ref.features))
+        return self._shares(manifold_scores(self.ref.features[:n], fake[:n], quiet=quiet), n)
+
+    def _shares(self, found: Manifold, n: int) -> dict[str, Score]:
+        ks = {"precision": NEIGHBOURS, "recall": NEIGHBOURS, "density": DENSITY_NEIGHBOURS, "coverage": DENSITY_NEIGHBOURS}
+        shares = {name: getattr(found, name) for name in ks}
+        return {name: self.score(share.value, n, n, share.interval, k=ks[name]) for name, share in shares.items()}
+
+    def classification(self, logits: Tensor) -> dict[str, Score]:
+        found = inception_score(logits)
+        (sure,) = bootstrap([found.value], found.influence[:, None])
+        key = "inception_score" if self.net.has_inception_logits else "is_on_features"
+        return {key: self.score(found.value, len(logits), None, sure.within(1), std=found.std)}
+
+    def yardstick(self, fake: Tensor, held_out: HeldOut) -> Yardstick | None:
+        """Held-out pictures and as many generated ones, each against the training pictures; None where there are too few."""
+        n = min(len(fake), len(self.ref.features), len(held_out.features), YARDSTICK_MOST)
+        if n < YARDSTICK_LEAST:
+            return None
+        return Yardstick(split=held_out.split, n=n, held_out=self._few(held_out.features[:n]), generated=self._few(fake[:n]))
+
+    def _few(self, rows: Tensor) -> YardstickScores:
+        n = len(rows)
+        fd, kid = self._pair(self.real, rows, self.ref.features[:n], self.ref.n)
+        return YardstickScores(fd=fd, kid=kid, **self.neighbours(rows))
+
+    def _pair(self, real: Frechet, rows: Tensor, real_rows: Tensor, reference_n: int) -> tuple[Score, Score]:
+        """FD to `real`, of `reference_n` pictures, and KID of all pairs with `real_rows`."""
+        n = len(rows)
+        distance, moved = real.of_rows(rows)
+        kernel, also_moved = mmd2_influence(rows, real_rows)
+        sure, sure_kernel = bootstrap([distance, kernel], torch.stack([moved, also_moved], 1))
+        return self.score(distance, n, reference_n, sure.within(0)), self.score(kernel, n, len(real_rows), sure_kernel)
+
+    def per_class(self, fake: Tensor, labels: Tensor, classes: Classes, quiet: bool) -> PerClass:
+        """FD and KID of each class that has enough of the kept pictures, of equally many each."""
+        sides = {name: [(side == i).nonzero()[:, 0] for side in (labels, classes.real)] for i, name in enumerate(classes.names)}
+        enough = {name: pair for name, pair in sides.items() if min(map(len, pair)) >= CLASS_LEAST}
+        n = min((min(map(len, pair)) for pair in enough.values()), default=None)
+        scores = []
+        with Progress("classes", len(enough), "classes", quiet=quiet) as progress:
+            for name, (made, real) in enough.items():
+                rows = self.ref.features[real[:n]]
+                fd, kernel = self._pair(Frechet.to_rows(rows), fake[made[:n]], rows, len(rows))
+                scores.append(ClassScores(name=name, fd=fd, kid=kernel))
+                progress.update()
+        scores.sort(key=lambda found: -found.kid.value)
+        few = {name: (len(made), len(real)) for name, (made, real) in sides.items() if name not in enough}
+        return PerClass(n=n, least=CLASS_LEAST, classes=scores, too_few=few)
+
+
+def quick_kid(batches: Iterable[Batch], ref: Reference, net: FeatureNetwork) -> float:
     """KID of all pictures of `batches` against all kept real features at once: no subsets, so nothing is drawn.
 
     The same quantity in expectation as `Evaluation.kid`, with less variance and much less work; for some 2,000
@@ -193,7 +227,7 @@ def quick_kid(batches: Iterable[np.ndarray | Tensor], ref: Reference, net: Featu
         UsageError: the reference is of other features, or there are fewer than two pictures.
     """
     check_reference(ref, net)
-    blocks = [net.features(block) for block in reblock(batches, _BLOCK)]
+    blocks = [net.features(pixels) for pixels, _ in reblock(batches, _BLOCK)]
     rows = torch.cat(blocks) if blocks else torch.empty(0, net.dim)
     return mmd2(rows, ref.features, ref.kernel_within)
 
@@ -210,43 +244,32 @@ def check_reference(ref: Reference, net: FeatureNetwork) -> None:
         )
 
 
-def reblock(batches: Iterable[np.ndarray | Tensor], size: int) -> Iterator[Tensor]:
-    """The same uint8 pictures in blocks of exactly `size` (the last may be smaller), whatever the batches."""
-    waiting: list[Tensor] = []
+def reblock(batches: Iterable[Batch], size: int) -> Iterator[tuple[Tensor, Tensor | None]]:
+    """The same uint8 pictures, with their labels, in blocks of exactly `size`, whatever the batches.
+
+    The last block, and the last before pictures of another shape, may be smaller.
+    """
+    waiting: list[tuple[Tensor, Tensor | None]] = []
+    count = 0
+
+    def joined() -> tuple[Tensor, Tensor | None]:
+        labels = [part for _, part in waiting if part is not None]
+        return torch.cat([pixels for pixels, _ in waiting]), torch.cat(labels) if labels else None
+
     for batch in batches:
-        part = torch.from_numpy(np.ascontiguousarray(batch)) if isinstance(batch, np.ndarray) else batch
-        while sum(map(len, waiting)) + len(part) >= size:
-            split = size - sum(map(len, waiting))
-            yield torch.cat([*waiting, part[:split]])
-            waiting, part = [], part[split:]
-        if len(part):
-            waiting.append(part)
+        given, labels = batch if isinstance(batch, tuple) else (batch, None)
+        pixels = torch.from_numpy(np.ascontiguousarray(given)) if isinstance(given, np.ndarray) else given
+        if waiting and pixels.shape[1:] != waiting[0][0].shape[1:]:
+            yield joined()
+            waiting, count = [], 0
+        while count + len(pixels) >= size:
+            split = size - count
+            waiting.append((pixels[:split], None if labels is None else labels[:split]))
+            yield joined()
+            waiting, count = [], 0
+            pixels, labels = pixels[split:], None if labels is None else labels[split:]
+        if len(pixels):
+            waiting.append((pixels, labels))
+            count += len(pixels)
     if waiting:
-        yield torch.cat(waiting)
-
-
-class _Sample:
-    """At most `size` rows of a stream, each equally likely: those with the smallest of numbers drawn by position."""
-
-    def __init__(self, size: int):
-        self.size = size
-        self._count = 0
-        self._keys = torch.empty(0, dtype=torch.float64)
-        self._rows: list[Tensor] = []
-
-    def add(self, rows: Tensor) -> None:
-        """Count rows (n, d) in."""
-        self._keys = torch.cat([self._keys, uniforms(0, "evaluation sample", self._count, len(rows), 1)[:, 0]])
-        self._count += len(rows)
-        self._rows.append(rows)
-        if len(self._keys) >= 2 * self.size:
-            self._prune()
-
-    def take(self) -> Tensor:
-        """The rows drawn, in random order."""
-        self._prune()
-        return self._rows[0]
-
-    def _prune(self) -> None:
-        chosen = self._keys.argsort()[: self.size]
-        self._keys, self._rows = self._keys[chosen], [torch.cat(self._rows)[chosen]]
+        yield joined()

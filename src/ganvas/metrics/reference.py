@@ -139,6 +139,11 @@ def reference(
     return made
 
 
+def kept(count: int, split: str, ref: Reference) -> np.ndarray:
+    """Of which of the split's `count` pictures the reference's `features` are, row by row: indices (m,)."""
+    return permutation(count, "reference", split)[: ref.n][: len(ref.features)]
+
+
 def _make(split: RealPictures, checksum: str, net: FeatureNetwork, n: int, quiet: bool) -> Reference:
     # The seed is the same for every data set, so that anybody draws the same pictures.
     order = permutation(len(split), "reference", split.name)[:n]

@@ -18,23 +18,15 @@ from ganvas import artifact
 from ganvas.errors import UserError
 from ganvas.metrics import report_page
 from ganvas.metrics.curves import PLOTS, Curves, Lines, all_series, draw_lines, figure, number, ordered, series
+from ganvas.metrics.scores import ABOUT, class_score_name
 from ganvas.runs import RunFolder, Status
 from ganvas.units import format_duration, format_energy
 
+_UNSAID = frozenset({"format", "version"})
 SLIDER_GRIDS = 24
 """Grids over time that a report holds at most, evenly spread: it stays small enough to send."""
 SLIDER_QUALITY = 90
 """WebP quality of the grids over time; the latest grid is shown without loss."""
-
-SENTENCES = {
-    "fd": "Frechet distance between the features of new and real pictures: lower is better, 0 is the same distribution.",
-    "fid": "Frechet Inception Distance: lower is better, 0 is the same distribution.",
-    "kid": "Kernel distance (squared MMD) of the same features, unbiased, so fit for few pictures: lower is better.",
-    "precision": "Share of new pictures that look like real ones: higher is better, 1 is all.",
-    "recall": "Share of real pictures that the generator could have made: higher is better; low when it repeats itself.",
-    "inception_score": "Inception Score: higher is better; it compares with no real pictures.",
-}
-NAMES = {"fd": "FD", "fid": "FID", "kid": "KID", "precision": "Precision", "recall": "Recall", "inception_score": "Inception Score"}
 
 
 def write_report(folder: RunFolder) -> Path:
@@ -139,21 +131,74 @@ def _scores(evaluation: dict[str, Any] | None, path: Path) -> str:
         return f"<p>None yet: <code>ganvas evaluate {_escape(shlex.quote(str(path)))}</code> makes them.</p>"
     rows, others = [], []
     for key, score in evaluation.items():
+        if key in _UNSAID:
+            continue
         if isinstance(score, dict) and "value" in score:
-            n = _shown(score.get("n", ""))
-            features, split = _escape(score.get("features", "")), _escape(score.get("split", ""))
-            sentence = _escape(SENTENCES.get(key, ""))
-            rows.append((_escape(NAMES.get(key, key)), f"<strong>{_shown(score['value'])}</strong>", sentence, features, n, split))
+            rows.append(_score_row(key, score))
         elif score is not None and not isinstance(score, (dict, list)):
             others.append(f"{_escape(key.replace('_', ' '))}: {_shown(score)}")
     resizers = {str(s["resizer"]) for s in evaluation.values() if isinstance(s, dict) and s.get("resizer")}
     notes = [f"Pictures enter the features by {_escape(resizer)}." for resizer in sorted(resizers)]
+    if any(isinstance(s, dict) and "low" in s for s in evaluation.values()):
+        notes.append("In brackets: 95% intervals, within which as many other pictures of this generator would score.")
     if "fid" not in evaluation:
         notes.append("These features are not Inception's: the numbers compare runs with each other and with no published FID.")
     if others:
         notes.append("; ".join(others) + ".")
+    for key, word in (("notes", ""), ("warnings", "Beware: ")):
+        found = evaluation.get(key)
+        notes += [f"{word}{_escape(text)}." for text in found if isinstance(text, str)] if isinstance(found, list) else []
     table = _table(rows, ("score", "value", "what it says", "features", "new pictures", "compared with"), "scores")
-    return table + "".join(f'<p class="note">{note}</p>' for note in notes)
+    parts = "".join(f'<p class="note">{note}</p>' for note in notes)
+    return table + parts + _yardstick(evaluation.get("yardstick")) + _per_class(evaluation.get("per_class"))
+
+
+def _score_row(key: str, score: dict[str, Any]) -> tuple[str, ...]:
+    """A line of the table; evaluations of older versions have no intervals."""
+    about = ABOUT.get(key)
+    name = key if about is None else about.name
+    if key == "is_on_features":
+        name = class_score_name(str(score.get("features", "these features")))
+    value = f"<strong>{_shown(score['value'])}</strong>{_interval(score)}"
+    facts = (_escape(score.get("features", "")), _shown(score.get("n", "")), _escape(score.get("split", "")))
+    return (_escape(name), value, _escape("" if about is None else about.sentence), *facts)
+
+
+def _interval(score: dict[str, Any]) -> str:
+    low, high = number(score.get("low")), number(score.get("high"))
+    return "" if low is None or high is None else f' <span class="note">({_shown(low)} to {_shown(high)})</span>'
+
+
+def _yardstick(yard: Any) -> str:
+    """What held-out real pictures score, beside as many generated ones."""
+    if not isinstance(yard, dict) or not all(isinstance(yard.get(side), dict) for side in ("held_out", "generated")):
+        return ""
+    rows = [
+        (_escape(ABOUT[key].name), *(_cell(yard[side].get(key)) for side in ("held_out", "generated")))
+        for key in ABOUT
+        if key in yard["held_out"]
+    ]
+    words = (
+        f"A perfect generator would score about as real pictures do that were held out. Here, {_shown(yard.get('n', ''))} of either kind."
+    )
+    table = _table(rows, ("score", "held-out real pictures", "generated pictures"))
+    return f'<h3>Yardstick</h3><p class="note">{words}</p>{table}'
+
+
+def _per_class(per: Any) -> str:
+    if not isinstance(per, dict) or not per.get("classes"):
+        return ""
+    rows = [(_escape(c.get("name", "")), _cell(c.get("fd")), _cell(c.get("kid"))) for c in per["classes"] if isinstance(c, dict)]
+    few = len(per["too_few"]) if isinstance(per.get("too_few"), dict) else 0
+    words = f"The classes that are farthest from real ones first, {_shown(per.get('n', ''))} pictures of each on either side."
+    if few:
+        words += f" {few} classes have fewer than {_shown(per.get('least', ''))}, and are left out."
+    table = _table(rows, ("class", "FD", "KID"))
+    return f'<h3>By class</h3><p class="note">{words}</p><details><summary>{len(rows)} classes</summary>{table}</details>'
+
+
+def _cell(score: Any) -> str:
+    return f"{_shown(score['value'])}{_interval(score)}" if isinstance(score, dict) and "value" in score else ""
 
 
 def _uri(data: bytes, kind: str) -> str:

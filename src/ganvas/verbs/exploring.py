@@ -280,7 +280,7 @@ def sweep_truncation(
     with Progress("truncations", len(truncations), "truncations", quiet=quiet) as progress:
         for t in truncations:
             batches = model.batches(samples, seed=SWEEP_SEED, truncation=t, precision=precision)
-            points.append(truncation.Point(t, score(batches, real, net, total=samples, quiet=True)))
+            points.append(truncation.Point(t, score(batches, real, net, brief=True, total=samples, quiet=True)))
             shown.append(np.concatenate(list(model.batches(ROW, seed=SWEEP_SEED, truncation=t))))
             progress.update()
     record = origin(model, SWEEP_SEED, None, True) | {
