@@ -116,6 +116,13 @@ def test_other_logits_are_not_called_is(tiny, drawn, ref: Reference) -> None:
     assert not re.search(r"^IS ", result.summary().replace("IS on tiny", ""), re.MULTILINE)
 
 
+def test_what_to_beware_of_a_network_is_said_with_its_scores(tiny, drawn, ref: Reference, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tiny, "cautions", ("nobody vouched for its weights",))
+    result = evaluate([drawn(100, seed=1)], ref, tiny, quiet=True)
+    assert "Beware: nobody vouched for its weights." in result.summary()
+    assert "nobody vouched for its weights" in result.to_json()["warnings"]
+
+
 def test_held_out_pictures_say_what_is_within_reach(tiny, drawn, ref: Reference) -> None:
     rows = tiny.features(drawn(150, seed=9))
     images = drawn(400, seed=1, modes=3)

@@ -104,6 +104,7 @@ def evaluate(
         data_checksum=ref.checksum,
         dim=net.dim,
         seconds=time.monotonic() - begun,
+        warnings=list(net.cautions),
     )
 
 
@@ -128,7 +129,7 @@ def gather(
 
 def classifies(net: FeatureNetwork) -> bool:
     """Whether a network has logits, be they Inception's or another's."""
-    return net.has_inception_logits or bool(getattr(net, "has_logits", False))
+    return net.has_inception_logits or net.has_logits
 
 
 class _Scoring:

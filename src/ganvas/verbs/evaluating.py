@@ -97,7 +97,7 @@ def _evaluate_run(
             "checkpoint_checksum": model.checkpoint.checksum,
             "images": model.checkpoint.images,
             "seed": SEED,
-            "warnings": [] if caution is None else [caution],
+            "warnings": [*result.warnings, *([] if caution is None else [caution])],
             "seconds": time.monotonic() - begun,
         }
     )
