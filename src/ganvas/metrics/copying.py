@@ -130,7 +130,7 @@ class Memorisation(BaseModel):
             )
         if self.near_copies.control > 3 * SHARE:
             notes.append(
-                f"The data repeats itself: {self.near_copies.control:.0%} of the control pictures have a near-copy among the rest."
+                f"The data repeats itself: {self.near_copies.control:.1%} of the control pictures have a near-copy among the rest."
             )
         return notes
 
