@@ -32,6 +32,8 @@ REAL_SHARE = 0.01
 """Share of real pictures whose saturated regions may count as blobs: more among generated ones is what is looked for."""
 CERTAIN = 4.0
 """Standard errors beyond which a difference is none of chance: some ten numbers are looked at."""
+# Beside 512 real pictures, 512 others and blurred ones had 0.03 and 0.02 more at most, on emoji and CIFAR-10; DCGANs with
+# transposed convolutions 0.3 to 0.4 on lines, pictures halved and enlarged again 0.14 to 0.3 on the grid.
 _LEAST_LINES, _LEAST_GRID = 0.1, 0.02
 _LEAST_CELLS = 4
 _CORNERS = 8

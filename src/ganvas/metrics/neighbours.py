@@ -151,10 +151,6 @@ class Nearest:
     turned: Tensor
     """bool (n, k): whether it was the picture's mirror image that came so near."""
 
-    def __getitem__(self, chosen: slice) -> Nearest:
-        """Of some of the pictures."""
-        return Nearest(self.indices[chosen], self.distances[chosen], self.turned[chosen])
-
 
 def nearest(views: Tensor, base: Rows, k: int = 1, *, own: np.ndarray | None = None, progress: Progress | None = None) -> Nearest:
     """The k rows of `base` that are nearest to each picture of which `views` (n, v, d) are v views.
