@@ -79,6 +79,7 @@ def test_of_a_mixture_the_share_is_found(among: TrainingSet, real: np.ndarray, d
     judged = among.judge([mixed])
     found = judged.memorisation.near_copies
     assert found.excess == pytest.approx(75 / 255, abs=0.03)
+    assert "no sign of copying" not in judged.memorisation.summary()
     assert found.low < 75 / 255 < found.high
     assert judged.near[180:].all()
     assert set(judged.suspicion[:70].tolist()) <= set(range(180, 255)), "copies are the most suspicious"

@@ -53,12 +53,14 @@ def test_copies_in_an_archive_are_found_out(ganvas, copies: Path, packed: Path, 
     assert "page     copies-neighbours.html" in done.out
     page = (tmp_path / "copies-neighbours.html").read_text()
     assert "near-copy</span>" in page
+    assert re.search(r"<figcaption>\d{3}\.png <span", page), "each by its file's name"
     assert "0.0, mirrored" in page
     done = ganvas("neighbours", copies, "--data", packed, "-q", "--json")
     record = json.loads(done.out)
     assert record["median_pixels"] == 0
     assert record["pixels"]["z"] < -5
     assert record["page"] is None
+    assert set(record["suspicious_names"]) <= {f"{i:03}.png" for i in range(80)}
 
 
 def test_a_run_keeps_its_page_unless_it_is_named(ganvas, trained: Path, tmp_path: Path) -> None:

@@ -118,8 +118,9 @@ class Memorisation(BaseModel):
             )
         words = f"C_T {self.features.ct:+.1f}, z {self.features.z:+.1f}, by {self.features.distance}"
         if self.features.z > SURE:
-            return f"As a whole they are farther from training pictures than the control is ({words}): not copied, but not like them yet."
-        return f"As a whole they are as near to training pictures as the control is ({words}): no sign of copying."
+            return f"As a whole they are farther from training pictures than the control is ({words}): most are not like them yet."
+        few = "the copies are too few to move the whole" if self.near_copies.certain else "no sign of copying"
+        return f"As a whole they are as near to training pictures as the control is ({words}): {few}."
 
     def _notes(self) -> list[str]:
         notes = []

@@ -105,13 +105,14 @@ def _plot(ours: Nearest, theirs: Nearest, limit: float) -> bytes:
 
 
 def _gallery(judged: Judged, among: TrainingSet, pictures: RealPictures, chosen: Sequence[int]) -> str:
-    rows = []
+    rows, names = [], getattr(pictures, "names", None)
     for i in chosen:
         picture = pictures.gather(np.array([i]))[0]
         mark = '<span class="state failed">near-copy</span>' if bool(judged.near[i]) else ""
+        name = f"picture {i}" if names is None else _escape(names[i])
         rows.append(
             (
-                f"<figure>{_img(picture, f'generated picture {i}')}<figcaption>picture {i} {mark}</figcaption></figure>",
+                f"<figure>{_img(picture, f'generated picture {i}')}<figcaption>{name} {mark}</figcaption></figure>",
                 _neighbours(judged.side.features, judged.nearer_features, i, among, 3),
                 _neighbours(judged.side.pixels, judged.nearer_pixels, i, among, 1),
             )

@@ -59,8 +59,8 @@ class Generated:
 
     name = "generated"
 
-    def __init__(self, images: np.ndarray):
-        self.images = images
+    def __init__(self, images: np.ndarray, names: list[str] | None = None):
+        self.images, self.names = images, names
 
     def __len__(self) -> int:
         return len(self.images)
@@ -104,6 +104,8 @@ def neighbours(
         page = Path(out)
         drawn = rng.permutation(len(pictures), seed, "random sample")[:DRAWN].tolist()
         artifact.write_text(page, render(Path(what).resolve().name, judged, among, pictures, suspicious, drawn))
+    if pictures.names is not None:
+        origin["suspicious_names"] = [pictures.names[i] for i in suspicious]
     origin |= {"data": str(dataset.path), "data_checksum": dataset.checksum}
     return Neighbours(judged.memorisation, tuple(suspicious), origin, page)
 
@@ -149,7 +151,7 @@ def _of_given(what: str | Path, data: str | Path | None, samples: int | None, ch
     split = given.split("train" if "train" in given.splits else given.splits[0])
     if samples is not None and samples < len(split):
         chosen = np.sort(rng.permutation(len(split), "given pictures")[:samples])
-        pictures: Generated | Split = Generated(split.gather(chosen))
+        pictures: Generated | Split = Generated(split.gather(chosen), [split.names[i] for i in chosen])
     else:
         pictures = split
     set_up(None)
