@@ -233,12 +233,7 @@ def test_a_users_checksum_is_checked_besides_the_known_one(net: FeatureNetwork) 
         load_features(sha256="latest")
 
 
-monkeypatch.setattr(efficientnet, "find_spec", lambda _: None)
-    with pytest.raises(UsageError, match=r"not installed.*pip install"):
-        load_features()
-
-
-def test_pictures_that_were_not_rounded_have_features_too(net) -> None:
+def test_pictures_that_were_not_rounded_have_features_too(net: FeatureNetwork) -> None:
     from ganvas.features.continuous import features_of_floats
     from ganvas.types import to_images
 
