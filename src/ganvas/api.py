@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from ganvas.metrics.evaluate import Evaluation
     from ganvas.verbs.exploring import Sweep, Written
     from ganvas.verbs.model import Model
+    from ganvas.verbs.neighbouring import Neighbours
     from ganvas.verbs.reporting import Reported
     from ganvas.verbs.sampling import Samples
 
@@ -540,6 +541,54 @@ def evaluate(
     )
 
 
+def neighbours(
+    what: AnyPath,
+    out: AnyPath | None = None,
+    *,
+    data: AnyPath | None = None,
+    samples: int | None = None,
+    seed: int = 1,
+    shown: int = 24,
+    checkpoint: CheckpointName | None = None,
+    features: str | None = None,
+    weights: AnyPath | None = None,
+    quiet: bool = False,
+) -> Neighbours:
+    """Whether generated pictures are copies: each is compared with all training pictures, in features and in pixels.
+
+    Args:
+        what: a run folder; or, with `data`, pictures of any generator: a folder, an archive or a packed data set.
+        out: an HTML page to be written, with the most suspicious pictures and some others beside their nearest real ones.
+        data: the training pictures; default: those that the run was trained on.
+        samples: how many generated pictures: 2,000 of a run, all that are given.
+        seed: of the run's pictures; picture i of a seed is that of `sample`.
+        shown: how many suspicious pictures the page shows.
+        checkpoint: `best` or `last`; default: best where there is one.
+        features: the network in whose features is searched; default: that of the run's config.
+        weights: the weights file, where the network needs one.
+        quiet: no progress.
+
+    Raises:
+        RunError: no run, or a missing or damaged checkpoint.
+        DataError: the pictures or the data can't be used.
+        UsageError: an option makes no sense, or there are too few pictures.
+    """
+    from ganvas.verbs.neighbouring import neighbours as run_neighbours
+
+    return run_neighbours(
+        fspath(what),
+        None if out is None else Path(out),
+        data=None if data is None else fspath(data),
+        samples=samples,
+        seed=seed,
+        shown=shown,
+        checkpoint=checkpoint,
+        features=features,
+        weights=None if weights is None else Path(weights),
+        quiet=quiet,
+    )
+
+
 __all__ = [
     "AnyPath",
     "CheckpointName",
@@ -551,6 +600,7 @@ __all__ = [
     "inspect",
     "interpolate",
     "load",
+    "neighbours",
     "plan",
     "prepare",
     "report",

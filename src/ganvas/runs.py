@@ -7,7 +7,7 @@ evaluations.jsonl  scores while training          evaluation.json   the last `ga
 samples/           000020000.png: fixed latents;  checkpoints/      last/ and best/
                    real.png: real pictures
 tensorboard/       event files                    report.html       what people read
-control/stop       the loop stops when it is there
+control/stop       the loop stops when it is there   neighbours.html    pictures beside their nearest real ones
 ```
 """
 

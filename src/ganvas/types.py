@@ -16,6 +16,8 @@ Images = Float[Tensor, "b c h w"]
 """Pictures in [-1, 1]."""
 Pixels = UInt8[Tensor, "b h w c"]
 """Pictures in 0 to 255, RGB."""
+Levels = Float[Tensor, "b h w c"]
+"""The same, not rounded to whole levels."""
 Latents = Float[Tensor, "b z"]
 Labels = Int64[Tensor, "b"]
 """Class indices, 0 to classes - 1."""

@@ -231,3 +231,14 @@ def test_a_users_checksum_is_checked_besides_the_known_one(net: FeatureNetwork) 
         load_features(sha256="0" * 64)
     with pytest.raises(UsageError, match="is no SHA-256: expected 8 to 64 hexadecimal digits"):
         load_features(sha256="latest")
+
+
+def test_pictures_that_were_not_rounded_have_features_too(net: FeatureNetwork) -> None:
+    from ganvas.features.continuous import features_of_floats
+    from ganvas.types import to_images
+
+    pixels = torch.randint(0, 256, (3, 32, 32, 3), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    found = features_of_floats(net, to_images(pixels))
+    torch.testing.assert_close(found, net.features(pixels), rtol=1e-3, atol=1e-4)
+    moved = features_of_floats(net, to_images(pixels) + 1e-3)
+    assert 0 < float((moved - found).norm()) < 0.05 * float(found.norm())

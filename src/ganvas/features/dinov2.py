@@ -19,7 +19,7 @@ from ganvas.errors import UsageError
 from ganvas.features.network import FeatureNetwork, read_weights
 from ganvas.features.resize import resize
 from ganvas.features.vit import VisionTransformer
-from ganvas.types import Pixels
+from ganvas.types import Levels, Pixels
 
 WEIGHTS_VARIABLE = "GANVAS_DINOV2_WEIGHTS"
 """Names a weights file, or a folder that holds such files under their own names."""
@@ -118,8 +118,8 @@ class DinoFeatures(FeatureNetwork):
             raise UsageError(f"{path} holds the weights of another network than {size.name}: {size.mend}") from error
         return cls(size, network, checksum, vouched=any(expected), device=device)
 
-    def prepare(self, pixels: Pixels) -> Tensor:
-        """uint8 (B, H, W, 3) to what the network sees: float (B, 3, 224, 224), by ImageNet's mean and deviation."""
+    def prepare(self, pixels: Pixels | Levels) -> Tensor:
+        """uint8 or float (B, H, W, 3), 0 to 255, to what the network sees: float (B, 3, 224, 224), by ImageNet's mean and deviation."""
         planes = resize(pixels.permute(0, 3, 1, 2).float().contiguous(), self.input_size)
         # Pillow's resizer, which the paper used, can't leave the levels of a picture either.
         return planes.clamp_(0, 255).sub_(self._mean).div_(self._std)

@@ -15,7 +15,7 @@ from ganvas.features.efficientnet import HEAD, EfficientNetLite, fold
 from ganvas.features.fused import fused
 from ganvas.features.network import FeatureNetwork, read_weights
 from ganvas.features.resize import resize
-from ganvas.types import Pixels
+from ganvas.types import Levels, Pixels
 
 
 @dataclass(frozen=True)
@@ -115,8 +115,8 @@ class LiteFeatures(FeatureNetwork):
         # 97 has no factor in common with 256: all levels come, in no order.
         return torch.arange(math.prod(shape), device=self.device).mul(97).remainder(256).to(torch.uint8).view(shape)
 
-    def prepare(self, pixels: Pixels) -> Tensor:
-        """uint8 (B, H, W, 3) to what the network sees: float (B, 3, 128, 128), in [-1, 1] but for overshoot at edges."""
+    def prepare(self, pixels: Pixels | Levels) -> Tensor:
+        """uint8 or float (B, H, W, 3), 0 to 255, to float (B, 3, 128, 128), in [-1, 1] but for overshoot at edges."""
         planes = pixels.permute(0, 3, 1, 2).float().contiguous()
         return resize(planes, self.input_size).div_(127.5).sub_(1).contiguous(memory_format=torch.channels_last)
 

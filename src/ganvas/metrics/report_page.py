@@ -45,6 +45,8 @@ figure { margin: 0; }
 .curves img { width: 100%; height: auto; display: block; }
 img.grid { max-width: 100%; height: auto; border-radius: 6px; }
 img[hidden] { display: none; }
+.near { display: flex; gap: .4rem; }
+.near figcaption { max-width: 6rem; }
 #slider { width: min(100%, 33rem); display: block; margin-top: .5rem; }
 pre { background: var(--card); border-radius: 8px; padding: .9rem; overflow-x: auto; font-size: .82rem; }
 summary { cursor: pointer; }
