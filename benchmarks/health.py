@@ -181,7 +181,8 @@ How they were labelled: one person looked at the grids half-way and at the end, 
 *Collapsed*: the pictures are (nearly) all alike, plain, or shades of a few, or the run ended in NaN. *Not learnt yet*: grey, blobs or
 noise of a run that had no time. *Fine*: they differ as real ones do, however poor they are.
 
-How the thresholds were set: on the runs marked calibration, which were the first to be ready; after that none was moved. The rest are the check."""
+How the thresholds were set: on the runs marked calibration, which were the first to be ready; after that none was moved.
+The rest are the check."""
 
 
 def main() -> int:

@@ -76,7 +76,7 @@ def kinds(detector: Detector) -> list[str]:
         ("dead pictures", {"detail": 0.1}),
         ("dead pictures", {"saturated": 0.7}),
         ("noise", {"roughness": 6.0}),
-        ("few kinds", {"recall": 0.001, "precision": 0.6}),
+        ("little recall", {"recall": 0.001, "precision": 0.6}),
         ("frozen", {"change": 0.0}),
         ("restless", {"change": 1.2}),
         ("discriminator wins", {"d_accuracy_real": 0.99, "d_accuracy_fake": 1.0}),
@@ -226,9 +226,9 @@ def test_pictures_that_come_twice_are_a_collapse(folder: RunFolder) -> None:
     assert "have a twin" in found.reasons[0]
 
 
-def test_little_recall_is_a_warning(folder: RunFolder) -> None:
+def test_little_recall_is_told_and_is_no_collapse(folder: RunFolder) -> None:
     folder.evaluation_file.write_text(json.dumps({"precision": {"value": 0.8}, "recall": {"value": 0.001}}))
-    assert [f.kind for f in health.judge(folder).findings] == ["few kinds in the end"]
+    assert [f.kind for f in health.judge(folder).findings] == ["little recall in the end"]
     folder.evaluation_file.write_text(json.dumps({"precision": {"value": 0.01}, "recall": {"value": 0.001}}))
     assert health.judge(folder).findings == ()
 
@@ -244,3 +244,11 @@ def test_small_kids_are_all_alike(folder: RunFolder) -> None:
     lines = [{"images": i, "kid": k} for i, k in enumerate([0.001, 3 * LIMITS.kid_floor / 2])]
     folder.evaluations_file.write_text("".join(json.dumps(line) + "\n" for line in lines))
     assert health.judge(folder).diverged is False
+
+
+def test_rows_for_a_report_are_worst_first_and_empty_for_a_run_that_is_well(folder: RunFolder) -> None:
+    assert health.judge(RunFolder(KEPT / "lr-1e-2-emoji")).rows() == []
+    first, *_ = health.judge(RunFolder(KEPT / "strong-d-emoji")).rows()
+    assert first[:2] == ("collapse", "since 40,000")
+    assert first[2].startswith("mode collapse: ")
+    assert "family.critic_augment" in first[3]

@@ -213,3 +213,20 @@ def test_what_is_kept_is_json(packed: Path, tmp_path: Path) -> None:
     json.dumps(ganvas.diagnose(run.path).to_json(), allow_nan=False)
     # The grids come every 64 pictures, and are looked at beside the live pictures.
     assert ["grid_variety" in line for line in run.folder.signals()] == [False, True, False, True]
+
+
+def test_one_collapse_seen_twice_is_said_and_answered_once(
+    packed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kid_by_pictures: None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # The average follows the generator: at 64, 128, ... pictures its grids are looked at too.
+    def both(images: int, rollbacks: int) -> dict[str, float]:
+        signs = WELL | once(images, rollbacks)
+        return signs | ({f"grid_{name}": value for name, value in signs.items()} if images % 64 == 0 else {})
+
+    pretend(monkeypatch, both)
+    run = ganvas.train(collapsing(packed, on_collapse="stop"), out=tmp_path / "run")
+    assert run.state == "stopped"
+    resumed = ganvas.resume(run.path)
+    assert resumed.state == "finished"
+    assert capsys.readouterr().err.count("collapse: mode collapse") == 1
+    assert [f.kind for f in ganvas.diagnose(run.path).going_on if f.severity == "collapse"] == ["mode collapse"] * 2

@@ -151,6 +151,7 @@ def _roll_back(config: RunConfig | None) -> str | None:
 
 _BEST = _say("the best checkpoint is kept: `ganvas sample` and `ganvas evaluate` use it")
 _PATIENCE = _say("patience: look again later; nothing is wrong with a young run")
+_LONGER = _say("more time: `ganvas train --resume RUN --images N` goes on; recall rises late")
 _PICTURES = _say("more pictures: a few thousand at least, better tens of thousands")
 
 REMEDIES: dict[str, tuple[Remedy, ...]] = {
@@ -158,8 +159,8 @@ REMEDIES: dict[str, tuple[Remedy, ...]] = {
     "dead pictures": (_clip, _tanh, _batch_norm, _adam, _lower_rates, _momentum, _spectral_norm, _roll_back),
     "noise": (_clip, _adam, _lower_rates, _batch_norm, _momentum, _spectral_norm, _roll_back),
     "not finite": (_adam, _lower_rates, _clip, _momentum, _say("full precision: --precision fp32"), _roll_back),
-    "few kinds": (_latent, _augment, _lower_rates, _spectral_norm, _batch, _roll_back),
-    "few kinds in the end": (_latent, _augment, _lower_rates, _spectral_norm, _batch),
+    "little recall": (_LONGER, _latent, _augment, _batch),
+    "little recall in the end": (_LONGER, _latent, _augment, _batch),
     "frozen": (_clip, _lower_rate_d, _spectral_norm, _penalty, _batch_norm),
     "restless": (_lower_rates, _momentum, _average, _spectral_norm, _penalty),
     "discriminator wins": (_augment, _lower_rate_d, _smooth, _spectral_norm, _penalty),

@@ -193,6 +193,17 @@ class Health:
         found = [word for word, so in (("collapsed", self.collapsed), ("diverged", self.diverged)) if so]
         return " and ".join(found) or (_NOT_LEARNT if self.not_learnt else "no")
 
+    def rows(self) -> list[tuple[str, str, str, str]]:
+        """For a report: (severity or `over`, when, what is seen, what usually helps) of each finding; empty for a run that is well."""
+        rows = []
+        for finding in self.findings:
+            over = finding.until is not None
+            when = f"{finding.since:,} to {finding.until:,}" if finding.until is not None else f"since {finding.since:,}"
+            rows.append(
+                ("over" if over else finding.severity, when, f"{finding.kind}: {finding.seen}", "" if over else "; ".join(finding.helps))
+            )
+        return rows
+
     def summary(self) -> str:
         """For people: the verdict, then each finding with what usually helps."""
         words = {"no": "no collapse", "unknown": "nothing to judge by yet: no look at the pictures and no evaluation was made"}

@@ -64,19 +64,30 @@ class HealthMonitor:
         known, self._before, self._looked_at = self._looked_at, made.rows, moment.images
         answer = CONTINUE
         for images, values in self._news(moment.folder):
+            before = self._detector.active
             begun, ended = self._detector.observe(images, values)
             if images <= known:
                 # Told before a resume, or before a roll back.
                 continue
-            for finding in ended:
-                _append(moment.folder.health_file, {"images": moment.images, "event": "ends", **finding.to_json()})
-                moment.say(f"{moment.images:,} pictures: over: {finding.kind} (from {finding.since:,} to {finding.until:,} pictures)")
-            for finding in begun:
-                _append(moment.folder.health_file, {"images": moment.images, "event": "begins", **finding.to_json()})
-                moment.say(told(moment.images, finding))
-                if finding.severity == "collapse" and answer is CONTINUE:
-                    answer = self._answer(finding)
+            self._tell(moment, begun, ended, before)
+            worst = next((finding for finding in begun if finding.severity == "collapse"), None)
+            # Another sign of a collapse that goes on is no new one: who resumed a run that was stopped wants it to go on.
+            if worst is not None and not any(finding.severity == "collapse" for finding in before):
+                answer = self._answer(worst)
         return answer
+
+    def _tell(self, moment: Moment, begun: list[Finding], ended: list[Finding], before: list[Finding]) -> None:
+        """Keep what begins and ends; say it where it is not seen in other pictures of the run already, or still."""
+        for finding in ended:
+            _append(moment.folder.health_file, {"images": moment.images, "event": "ends", **finding.to_json()})
+            if all(finding.kind != other.kind for other in self._detector.active):
+                moment.say(f"{moment.images:,} pictures: over: {finding.kind} (from {finding.since:,} to {finding.until:,} pictures)")
+        told: set[str] = {finding.kind for finding in before}
+        for finding in begun:
+            _append(moment.folder.health_file, {"images": moment.images, "event": "begins", **finding.to_json()})
+            if finding.kind not in told:
+                moment.say(in_words(moment.images, finding))
+            told.add(finding.kind)
 
     def _look(self, moment: Moment) -> Looks:
         # Said here too: these modules learn, and a pass with gradients would leave its normalised weights to the next step.
@@ -118,7 +129,7 @@ class HealthMonitor:
         self._detector, self._read = Detector(self.config), {}
 
 
-def told(images: int, finding: Finding) -> str:
+def in_words(images: int, finding: Finding) -> str:
     """What people read when a finding begins."""
     lines = [f"{images:,} pictures: {finding.severity}: {finding.sentence}."]
     return "\n".join([*lines, *(f"    - {help}" for help in finding.helps[:MOST_HELPS])])

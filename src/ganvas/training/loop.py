@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-import os
-import socket
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import nn
 
-from ganvas import artifact, rng
+from ganvas import rng
 from ganvas.augment.real import RealAugment
 from ganvas.config.run import RunConfig
 from ganvas.data.packed import PackedDataset
 from ganvas.errors import TrainingFailed, UsageError
 from ganvas.families.base import Family, StepState
 from ganvas.progress import Progress
-from ganvas.runs import RunFolder, State, Status
+from ganvas.runs import RunFolder, State
 from ganvas.training import checkpoint
 from ganvas.training.budget import Plan
 from ganvas.training.ema import Ema
@@ -31,8 +28,9 @@ from ganvas.training.pictures import Pictures
 from ganvas.training.probes import norms, probe
 from ganvas.training.rollback import Rollbacks
 from ganvas.training.schedule import build_schedule
+from ganvas.training.status import StatusFile
 from ganvas.training.stopping import Stopping
-from ganvas.training.stream import Stream
+from ganvas.training.stream import Stream, class_weights
 from ganvas.training.timing import Timing
 from ganvas.units import format_duration, parse_duration
 
@@ -99,7 +97,7 @@ class Trainer:
         self._stopping = Stopping(folder, self._timing, self.started)
         self._pictures = Pictures(config, family, self.ema, self.state, folder)
         self.rollbacks = Rollbacks()
-        self._best: dict[str, float] | None = None
+        self._status = StatusFile(folder, self.plan, self.started)
 
     def _plan(self, pictures: int) -> Plan:
         length, batch = self.config.train, self.config.train.batch
@@ -308,7 +306,7 @@ class Trainer:
                 self._stopping.ask(answer.reason or f"{hook.name} asked for it")
             elif answer.verdict is Verdict.ROLL_BACK and not last:
                 asked = asked or answer
-            self._best = hook.state_dict().get("best") or self._best
+            self._status.best = hook.state_dict().get("best") or self._status.best
         return asked
 
     def _moment(self, progress: Progress, last: bool) -> Moment:
@@ -382,33 +380,8 @@ class Trainer:
 
     def _write_status(self, state: State, reason: str | None = None) -> None:
         self._timing.heartbeat()
-        total = self.plan.total(self.state.images)
-        rate = self._timing.rate
-        ends = time.time() + (total - self.state.images) / rate if state == "running" and total and rate else None
-        if state == "running" and self.plan.budget:
-            ends = self.started + self.plan.budget - self.seconds_before
-        status = Status(
-            state=state,
-            reason=reason,
-            pid=os.getpid(),
-            host=socket.gethostname(),
-            started=self.started,
-            heartbeat=time.time(),
-            images=self.state.images,
-            total_images=total,
-            seconds=self.seconds,
-            pictures_per_second=rate,
-            expected_end=ends,
-            best=self._best,
-            **asdict(self.spent),
-        )
-        artifact.write_text(self.folder.status_file, status.model_dump_json(indent=2) + "\n")
+        self._status.write(state, reason, self.state.images, self.seconds, self._timing.rate, self.spent)
 
 
 def _ignore(_kid: float) -> None:
     """What a schedule hears of the evaluation at the end."""
-
-
-def class_weights(labels: np.ndarray | None, classes: int) -> Tensor | None:
-    """(classes,) how often each class appears."""
-    return None if labels is None else torch.from_numpy(np.bincount(labels, minlength=classes).astype(np.float64))

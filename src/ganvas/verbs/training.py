@@ -32,7 +32,8 @@ from ganvas.rng import permutation
 from ganvas.runs import RunFolder
 from ganvas.training.checkpoint import Checkpoint
 from ganvas.training.device import choose_device, choose_precision, set_up
-from ganvas.training.loop import Outcome, Trainer, class_weights
+from ganvas.training.loop import Outcome, Trainer
+from ganvas.training.stream import class_weights
 from ganvas.training.transfer import freeze_first, take_over
 from ganvas.units import format_duration, parse_duration
 from ganvas.verbs.real import write_real
