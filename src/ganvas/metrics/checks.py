@@ -177,7 +177,7 @@ def _mode_collapse(values: Values, memory: Memory, source: str) -> Verdict:
 
 
 def _not_learnt(values: Values, memory: Memory, source: str) -> Verdict:
-    if memory.learnt or not memory.young:
+    if memory.learnt:
         return None
     seen = _repeated(values, source)
     return None if seen is None else f"{seen}, as they do before anything is learnt"

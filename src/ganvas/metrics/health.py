@@ -90,6 +90,9 @@ class Detector:
     def active(self) -> list[Finding]:
         """What is going on, worst first."""
         found = [course.active for course in self._courses if course.active is not None]
+        if any(finding.severity == "collapse" for finding in found):
+            # A run that collapsed before it learnt anything is no longer young.
+            found = [finding for finding in found if finding.kind != _NOT_LEARNT]
         return sorted(found, key=lambda f: -SEVERITIES.index(f.severity))
 
     def observe(self, images: int, values: Values) -> tuple[list[Finding], list[Finding]]:
