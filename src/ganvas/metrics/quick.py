@@ -39,7 +39,7 @@ def quick_scores(batches: Iterable[np.ndarray | Tensor], ref: Reference, net: Fe
         UsageError: the reference is of other features, or there are fewer than two pictures.
     """
     check_reference(ref, net)
-    blocks = [net.features(block) for block in reblock(batches, _BLOCK)]
+    blocks = [net.features(pixels) for pixels, _ in reblock(batches, _BLOCK)]
     rows = torch.cat(blocks) if blocks else torch.empty(0, net.dim)
     kid = mmd2(rows, ref.features, ref.kernel_within)
     n = min(len(rows), len(ref.features))
