@@ -18,6 +18,7 @@ from safetensors.torch import load_file
 import ganvas
 from denoiser import Denoiser
 from ganvas.errors import RunError, UsageError
+from ganvas.metrics.quick import QuickScores
 from ganvas.runs import RunFolder
 from ganvas.training.loop import Trainer
 from small import config
@@ -117,7 +118,9 @@ def test_stopped_and_resumed_equals_uninterrupted(packed: Path, tmp_path: Path, 
 def test_a_plateau_falls_alike_after_a_resume(packed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     # A number made of the samples stands in for their KID, which takes seconds. It is never better by 99%: the rate
     # halves at the second evaluation and at each one after.
-    monkeypatch.setattr("ganvas.monitor.best.quick_kid", lambda batches, *_: sum(float(b.mean()) for b in batches))
+    monkeypatch.setattr(
+        "ganvas.monitor.best.quick_scores", lambda batches, *_: QuickScores(sum(float(b.mean()) for b in batches), None, None, 0)
+    )
     plateau = {"kind": "plateau", "patience": 1, "threshold": 0.99, "gamma": 0.5}
     planned = config(data=packed, train__images=256, schedule=plateau, evaluation={"every": 32, "samples": 100}, log__every=16)
     ganvas.train(planned, out=tmp_path / "whole", quiet=True)
