@@ -9,7 +9,7 @@ import torch
 
 from ganvas.config import BceLoss, GradientPenalty, HingeLoss, LeastSquaresLoss, R1Penalty, WassersteinLoss
 from ganvas.losses.adversarial import build_loss, class_loss, cross_entropy, fake_loss, real_loss
-from ganvas.losses.penalties import build_penalty, gradient_penalty, mixture, r1
+from ganvas.losses.penalties import build_penalties, gradient_penalty, mixture, r1
 
 LOGITS = torch.tensor([-80.0, -2.0, 0.0, 3.0, 80.0])
 
@@ -138,8 +138,8 @@ def test_mixtures_lie_on_the_line() -> None:
 
 def test_penalties_say_where_and_how_much() -> None:
     real, fake, share = torch.randn(2, 3, 2, 2), torch.randn(2, 3, 2, 2), torch.tensor([0.5, 0.5])
-    first, second = build_penalty(R1Penalty(weight=10)), build_penalty(GradientPenalty(weight=10))
-    assert (first.factor, second.factor) == (5, 10)
+    (first,), (second,) = build_penalties(R1Penalty(weight=10)), build_penalties(GradientPenalty(weight=10))
+    assert (first.factor(0), second.factor(0)) == (5, 10)
     assert torch.equal(first.at(real, fake, share), real)
     assert torch.allclose(second.at(real, fake, share), (real + fake) / 2)
 
