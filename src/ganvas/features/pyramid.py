@@ -99,18 +99,16 @@ class FrozenPyramid:
     that freezes or thaws a discriminator may reach them.
     """
 
-    def __init__(self, device: torch.device | str = "cpu"):
+    def __init__(self) -> None:
         """Raises `UsageError` where the weights are missing."""
-        self.full = Lite0Features.load(device=str(device)).network
+        self.full = load_network(LITE0)[0].to(memory_format=torch.channels_last)
         self._half: EfficientNetLite | None = None
-
-    def to(self, device: torch.device) -> None:
-        """Move the weights."""
-        self.full, self._half = self.full.to(device), None
 
     def __call__(self, images: Images) -> list[Tensor]:
         """Four maps of (B, 3, H, W), H and W multiples of 32; in bf16 where the processor computes in it."""
         if not is_bf16_on_cpu(images):
+            if self.full.classifier.weight.device != images.device:
+                self.full.to(images.device)
             return self.full.pyramid(images)
         if self._half is None:
             self._half = _frozen_in_bf16(self.full)

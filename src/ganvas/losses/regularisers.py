@@ -39,7 +39,7 @@ def consistency(first: Logits, second: Logits) -> PerImage:
 
 
 def distance(first: Images, second: Images) -> PerImage:
-    """|G(z) - G(z + dz)|^2 for each picture: the mean over its values (Zhao et al. 2021, algorithm 2), so that a weight serves all sizes."""
+    """|G(z) - G(z + dz)|^2 for each picture (Zhao et al. 2021, algorithm 2); a mean over its values, so that a weight serves all sizes."""
     return per_picture((first.float() - second.float()).square())
 
 

@@ -236,7 +236,7 @@ class Discriminator(nn.Module):
         return logits
 
 
-def shrink(images: Images, side: int) -> Images:
+def shrink(images: Images, side: int) -> Tensor:
     """Pictures to a smaller side, by averaging; (B, C, H, H) with H a multiple of `side`."""
     factor = images.shape[2] // side
     return F.avg_pool2d(images, factor) if factor > 1 else images

@@ -11,8 +11,8 @@ picture take 1.5 ms at 64 pixels, 3.6 ms at 96 and 6.4 ms at 128. At 64 its maps
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, Self
+import itertools
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -48,7 +48,7 @@ class Mixing(nn.Module):
             self.register_buffer(f"channels{index}", _random(leaving, entering, 1))
         if config.mixing == "scales":
             # The coarsest map has none below it.
-            for index, (leaving, entering) in enumerate(zip(widths, widths[1:], strict=False)):
+            for index, (leaving, entering) in enumerate(itertools.pairwise(widths)):
                 self.register_buffer(f"scales{index}", _random(leaving, entering, 3))
 
     def forward(self, maps: list[Tensor]) -> list[Tensor]:
@@ -120,21 +120,13 @@ class Discriminator(nn.Module):
         normalise_weights(self)
         dcgan_init(self)
 
-    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
-        """Also move the frozen network, which is no part of the module."""
-        moved = super()._apply(fn, recurse)
-        device = next(self.parameters()).device
-        if device.type != "meta":
-            self.frozen.to(device)
-        return moved
-
     def forward(self, images: Images, labels: Labels | None = None) -> Logits:
         """Logits, higher for real; `labels` are needed exactly if the model is conditional."""
         maps = self.mixing(self.frozen(self._resized(images)))
         logits = [scale(x, labels) for scale, x in zip(self.scales, maps, strict=True)]
         return torch.cat(logits, 1)
 
-    def _resized(self, images: Images) -> Images:
+    def _resized(self, images: Images) -> Tensor:
         side, size = images.shape[2], self.input_size
         if side == size:
             return images
