@@ -31,7 +31,7 @@ class FastganDiscriminator(Part):
     norm: Literal["batch"] | None = "batch"
     slope: float = Field(default=0.2, ge=0, lt=1, description="leaky ReLU's slope below zero")
     reconstruction: float = Field(default=1.0, ge=0, description="weight of the decoders' loss at real pictures; 0: no decoders")
-    decoder_width: int = Field(default=32, ge=1, description="feature maps of the decoders' last layer; doubled at each one before")
+    decoder_width: int = Field(default=16, ge=1, description="feature maps of the decoders' last layer; doubled at each one before")
     labels: Literal["projection"] | None = Field(default=None, description="how the class enters: by projection (Miyato and Koyama 2018)")
 
 

@@ -20,7 +20,7 @@ __all__ = ["PYRAMID", "FrozenPyramid"]
 class _Depthwise(torch.autograd.Function):
     """A depthwise convolution of a frozen kernel, whose gradient is one too: by the kernel turned round.
 
-    PyTorch's gradient of one in bf16 takes 30 times as long as this.
+    PyTorch's gradient of one in bf16 takes up to 30 times as long as the convolution itself.
     """
 
     @staticmethod

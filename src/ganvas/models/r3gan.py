@@ -6,8 +6,8 @@ whose strengths the latent decides; the discriminator ends with one 4x4 filter f
 are each other's mirror. Weights begin so that the depth changes no variance (Fixup, Zhang et al. 2019).
 
 The group of 16 maps is the paper's, and is what makes the penalties affordable on a processor: in fp32, a grouped 3x3
-convolution of 128 maps with its gradients takes a quarter of the time of a full one (42 and 167 ms for 32 maps of
-32x32), in bf16 half of it. The paper's width is 8 to 16 times that of the recipes here.
+convolution of 128 maps with its gradients takes a quarter of the time of a full one, in bf16 half of it. PyTorch's own
+gradient of a grouped convolution's gradient would give much of that back, so `nn/grouped.py` has another.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from ganvas.config.modern import R3ganDiscriminator, R3ganGenerator
 from ganvas.models.common import needed
 from ganvas.models.residual import BASE, CHANNELS, activate, check_resolution, width_at
 from ganvas.nn.embed import ClassEmbedding
+from ganvas.nn.grouped import GroupedConv2d
 from ganvas.nn.resample import Conv1x1, Conv3x3, smooth_double, smooth_pool
 from ganvas.types import ClassWeights, Images, Labels, Latents, PerImage
 
@@ -37,7 +38,7 @@ class Block(nn.Module):
         if group is not None:
             inner = max(1, round(inner / group)) * group
         self.conv1 = Conv1x1(maps, inner)
-        self.conv2 = Conv3x3(inner, inner) if group in (None, inner) else nn.Conv2d(inner, inner, 3, padding=1, groups=inner // group)
+        self.conv2 = Conv3x3(inner, inner) if group is None else GroupedConv2d(inner, inner, 3, inner // group)
         self.conv3 = Conv1x1(inner, maps, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
