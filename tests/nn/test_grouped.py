@@ -39,5 +39,7 @@ def test_bf16_is_near() -> None:
     assert y.dtype == torch.bfloat16
     direction = torch.randn_like(expected)
     inputs = [x, *layer.parameters()]
-    for got, wanted in zip(torch.autograd.grad(y, inputs, direction.bfloat16()), torch.autograd.grad(expected, inputs, direction), strict=True):
+    for got, wanted in zip(
+        torch.autograd.grad(y, inputs, direction.bfloat16()), torch.autograd.grad(expected, inputs, direction), strict=True
+    ):
         assert float((got - wanted).norm() / wanted.norm()) < 0.02
