@@ -21,6 +21,8 @@ Levels = Float[Tensor, "b h w c"]
 Latents = Float[Tensor, "b z"]
 Labels = Int64[Tensor, "b"]
 """Class indices, 0 to classes - 1."""
+Logits = Float[Tensor, "b ..."]
+"""One logit for each picture of a batch, (B,), or several, (B, K): of patches, or of discriminators that judge apart."""
 ClassLogits = Float[Tensor, "b k"]
 """One number for each class, for each picture of a batch."""
 ClassWeights = Float[Tensor, "b k"]

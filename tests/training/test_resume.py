@@ -93,6 +93,21 @@ SETTINGS = {
         "family__d_steps": 2,
         "train__precision": "bf16",
     },
+    # Noise, a random part to draw again, logits of patches, and averages of what D says.
+    "fastgan": {
+        "recipe": "fastgan64",
+        "family__generator__labels": "embedding",
+        "family__discriminator__labels": "projection",
+        "family__regulariser": {"kind": "lecam"},
+        "train__precision": "bf16",
+    },
+    "projected": {"recipe": "projected32", "train__precision": "bf16"},
+    # Weights of penalties and beta2 that move with the rate, and all terms of consistency.
+    "r3gan": {
+        "recipe": "r3gan32",
+        "family__regulariser": {"kind": "consistency", "real": 10, "fake": 10, "latent": 5, "spread": 0.5},
+    },
+    "relativistic": {"recipe": "sngan32-diffaug", "family__loss": {"kind": "relativistic_hinge"}},
 }
 
 

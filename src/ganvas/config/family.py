@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 
 from ganvas.config.base import Part
 from ganvas.config.model import DcganDiscriminator, DcganGenerator, Discriminator, Generator
-from ganvas.config.objective import BceLoss, DiffAugment, Loss, OrthogonalRegulariser, Penalty, WassersteinLoss
+from ganvas.config.objective import BceLoss, DiffAugment, Loss, Penalty, Regulariser, WassersteinLoss
 from ganvas.config.optim import AdamConfig, Optimizer
 
 
@@ -33,7 +33,9 @@ class GanConfig(Part):
     )
     loss: Loss = BceLoss()
     penalty: Penalty | None = None
-    regulariser: OrthogonalRegulariser | None = Field(default=None, description="of the generator's weights")
+    regulariser: Regulariser | None = Field(
+        default=None, description="of the generator's weights (orthogonal), or of what the discriminator says (lecam, consistency)"
+    )
     critic_augment: DiffAugment | None = None
     optimizer_g: Optimizer = AdamConfig()
     optimizer_d: Optimizer = AdamConfig()

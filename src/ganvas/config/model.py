@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from ganvas.config.base import Part, kind_or
+from ganvas.config.modern import FastganDiscriminator, FastganGenerator, ProjectedDiscriminator, R3ganDiscriminator, R3ganGenerator
 from ganvas.config.residual import BigganDiscriminator, BigganGenerator, ResnetDiscriminator, ResnetGenerator
 
 Kernel = Literal[3, 4, 5]
@@ -84,7 +85,19 @@ class MlpDiscriminator(_Mlp):
     dropout: float = Field(default=0.5, ge=0, lt=1, description="share of units dropped after each hidden layer")
 
 
-Generator = Annotated[DcganGenerator | MlpGenerator | ResnetGenerator | BigganGenerator, Field(discriminator="kind"), kind_or("dcgan")]
+Generator = Annotated[
+    DcganGenerator | MlpGenerator | ResnetGenerator | BigganGenerator | FastganGenerator | R3ganGenerator,
+    Field(discriminator="kind"),
+    kind_or("dcgan"),
+]
 Discriminator = Annotated[
-    DcganDiscriminator | MlpDiscriminator | ResnetDiscriminator | BigganDiscriminator, Field(discriminator="kind"), kind_or("dcgan")
+    DcganDiscriminator
+    | MlpDiscriminator
+    | ResnetDiscriminator
+    | BigganDiscriminator
+    | FastganDiscriminator
+    | ProjectedDiscriminator
+    | R3ganDiscriminator,
+    Field(discriminator="kind"),
+    kind_or("dcgan"),
 ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from ganvas.config.base import Part, kind_or
 
@@ -15,6 +15,9 @@ class AdamConfig(Part):
     kind: Literal["adam"] = "adam"
     lr: float = Field(default=2e-4, gt=0)
     betas: tuple[float, float] = (0.5, 0.999)
+    final_beta2: float | None = Field(
+        default=None, gt=0, lt=1, description="beta2 moves to this as the schedule's rate moves to its final one; null: it stays"
+    )
     eps: float = Field(default=1e-8, gt=0)
 
 
@@ -38,7 +41,14 @@ class ScheduleConfig(_Schedule):
 
     kind: Literal["constant", "linear", "cosine"] = "constant"
     start: float = Field(default=0.0, ge=0, lt=1, description="share of the run after which the rate begins to fall")
+    end: float = Field(default=1.0, gt=0, le=1, description="share of the run at which the rate has fallen to its final value")
     final: float = Field(default=0.0, ge=0, le=1, description="factor at the end")
+
+    @model_validator(mode="after")
+    def _falls_forwards(self) -> ScheduleConfig:
+        if not self.start < self.end:
+            raise ValueError(f"start ({self.start:g}) must be below end ({self.end:g})")
+        return self
 
 
 class StepSchedule(_Schedule):

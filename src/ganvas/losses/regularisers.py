@@ -1,4 +1,4 @@
-"""Regularisers: functions of a network's parameters alone."""
+"""Regularisers: of a network's parameters, or of what a discriminator says, with state where that is compared over time."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from ganvas.nn.spectral import as_matrix, raw_weight
+from ganvas.types import Images, Logits, PerImage
 
 
 def orthogonality(matrix: Tensor, diagonal: bool = False) -> Tensor:
@@ -30,3 +31,50 @@ def orthogonal_penalty(module: nn.Module, diagonal: bool = False) -> Tensor:
     layers = (layer for layer in module.modules() if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d | nn.Linear))
     terms = [orthogonality(as_matrix(raw_weight(m), isinstance(m, nn.ConvTranspose2d)), diagonal) for m in layers]
     return torch.stack(terms).sum()
+
+
+def consistency(first: Logits, second: Logits) -> PerImage:
+    """|D(x) - D(T(x))|^2 for each picture (Zhang et al. 2020, eq. 3, at D's last layer), from D's answers for both."""
+    return per_picture((first - second).square())
+
+
+def distance(first: Images, second: Images) -> PerImage:
+    """|G(z) - G(z + dz)|^2 for each picture (Zhao et al. 2021, algorithm 2); a mean over its values, so that a weight serves all sizes."""
+    return per_picture((first.float() - second.float()).square())
+
+
+def per_picture(values: Tensor) -> PerImage:
+    """(B, ...) to (B,): the mean of each row; what is (B,) already stays as it is."""
+    return values if values.ndim == 1 else values.flatten(1).mean(1)
+
+
+class Anchors(nn.Module):
+    """Moving averages of D's answers for real pictures and for fakes, and the distance from them (Tseng et al. 2021).
+
+    They are buffers, so that a checkpoint keeps them. Before the first update they have no value.
+    """
+
+    real: Tensor
+    """alpha_R, a number without a shape."""
+    fake: Tensor
+    """alpha_F."""
+    updates: Tensor
+
+    def __init__(self, decay: float):
+        super().__init__()
+        self.decay = decay
+        self.register_buffer("real", torch.zeros(()))
+        self.register_buffer("fake", torch.zeros(()))
+        self.register_buffer("updates", torch.zeros((), dtype=torch.int64))
+
+    @torch.no_grad()
+    def update(self, real: Logits, fake: Logits) -> None:
+        """a = decay a + (1 - decay) E D(.), (eq. 4); the first answers are the first values."""
+        weight = torch.where(self.updates == 0, 1.0, 1 - self.decay)
+        self.real.lerp_(real.float().mean(), weight)
+        self.fake.lerp_(fake.float().mean(), weight)
+        self.updates += 1
+
+    def forward(self, real: Logits, fake: Logits) -> PerImage:
+        """|D(x) - alpha_F|^2 + |D(G(z)) - alpha_R|^2 (eq. 3), for each pair of a real picture and a fake."""
+        return per_picture((real.float() - self.fake).square() + (fake.float() - self.real).square())

@@ -12,8 +12,9 @@ from ganvas.config.model import (
     MlpDiscriminator,
     MlpGenerator,
 )
+from ganvas.config.modern import FastganDiscriminator, FastganGenerator, ProjectedDiscriminator, R3ganDiscriminator, R3ganGenerator
 from ganvas.config.residual import BigganDiscriminator, BigganGenerator, ResnetDiscriminator, ResnetGenerator
-from ganvas.models import biggan, dcgan, mlp, resnet
+from ganvas.models import biggan, dcgan, fastgan, mlp, projected, r3gan, resnet
 from ganvas.models.ranges import USUAL, Range, judge_pictures_in, make_pictures_in
 
 GENERATORS = {
@@ -21,12 +22,17 @@ GENERATORS = {
     MlpGenerator: mlp.Generator,
     ResnetGenerator: resnet.Generator,
     BigganGenerator: biggan.Generator,
+    FastganGenerator: fastgan.Generator,
+    R3ganGenerator: r3gan.Generator,
 }
 DISCRIMINATORS = {
     DcganDiscriminator: dcgan.Discriminator,
     MlpDiscriminator: mlp.Discriminator,
     ResnetDiscriminator: resnet.Discriminator,
     BigganDiscriminator: biggan.Discriminator,
+    FastganDiscriminator: fastgan.Discriminator,
+    ProjectedDiscriminator: projected.Discriminator,
+    R3ganDiscriminator: r3gan.Discriminator,
 }
 
 

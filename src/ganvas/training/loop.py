@@ -243,7 +243,9 @@ class Trainer:
     def _step(self) -> int:
         """One step of the family; the pictures that it showed."""
         state = self.state
-        scale = self.schedule.factor(state.images, self.plan.total(state.images)) * self.rollbacks.factor
+        total = self.plan.total(state.images)
+        scale, state.annealed = self.schedule.factor(state.images, total), self.schedule.annealed(state.images, total)
+        scale *= self.rollbacks.factor
         for name, optimizer in self.family.optimizers().items():
             for group, rate in zip(optimizer.param_groups, self._rates[name], strict=True):
                 group["lr"] = rate * scale

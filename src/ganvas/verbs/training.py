@@ -101,8 +101,9 @@ def transfer(setting: Setting) -> Setting:
 
 
 def parameters(family: Family) -> dict[str, int]:
-    """How many parameters each module has."""
-    return {name: sum(p.numel() for p in module.parameters()) for name, module in family.modules().items()}
+    """How many parameters each module has, those left out that have none."""
+    counts = {name: sum(p.numel() for p in module.parameters()) for name, module in family.modules().items()}
+    return {name: count for name, count in counts.items() if count}
 
 
 def provenance(setting: Setting, custom: bool) -> dict[str, Any]:
