@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import html
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,6 +10,7 @@ from typing import Any
 from ganvas.errors import UserError
 from ganvas.metrics import health, report_page
 from ganvas.metrics.curves import PLOTS, Points, draw_lines, figure, number, ordered, series
+from ganvas.metrics.report_page import escape, uri
 from ganvas.metrics.scores import ABOUT
 from ganvas.runs import RunFolder
 from ganvas.sampling.grid import png, read_png
@@ -219,18 +218,14 @@ def compare_page(folders: Sequence[RunFolder], found: Comparison) -> str:
     return report_page.page(PAGE_TITLE, "\n".join(parts))
 
 
-def _escape(value: object) -> str:
-    return html.escape(str(value), quote=True)
-
-
 def _table(found: Comparison) -> str:
     lines = found.cells()
     # A column that is empty for every run says nothing.
     used = [i for i in range(len(lines[0])) if any(line[i] for line in lines[1:])]
-    head = "".join(f"<th>{_escape(lines[0][i])}</th>" for i in used)
+    head = "".join(f"<th>{escape(lines[0][i])}</th>" for i in used)
     body = ""
     for line in lines[1:]:
-        cells = (f"<strong>{_escape(line[i][:-2])}</strong>" if line[i].endswith(" *") else _escape(line[i]) for i in used)
+        cells = (f"<strong>{escape(line[i][:-2])}</strong>" if line[i].endswith(" *") else escape(line[i]) for i in used)
         body += f"<tr>{''.join(f'<td>{cell}</td>' for cell in cells)}</tr>"
     return f'<div class="wide"><table class="runs"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
 
@@ -241,7 +236,7 @@ def _notes(found: Comparison) -> str:
     notes += [f"Scores of {', '.join(row['run'] for row in found.rows if row['basis'] == basis)}: {basis}." for basis in bases]
     notes += [f"Beware: {caution}." for caution in found.cautions]
     notes.append(f"A run counts as {health.RULE}.")
-    return "".join(f'<p class="note">{_escape(note)}</p>' for note in notes)
+    return "".join(f'<p class="note">{escape(note)}</p>' for note in notes)
 
 
 def _grids(folders: Sequence[RunFolder], found: Comparison) -> str:
@@ -280,8 +275,8 @@ def _plot(title: str, lines: dict[str, Points], reading: str, limits: tuple[floa
 
 
 def _figure(title: str, data: bytes, caption: str, kind: str) -> str:
-    uri = f"data:image/png;base64,{base64.b64encode(data).decode()}"
+    address = uri(data, "png")
     return (
-        f'<figure><h3>{_escape(title)}</h3><img class="{kind}" src="{uri}" alt="{_escape(title)}">'
-        f"<figcaption>{_escape(caption)}</figcaption></figure>"
+        f'<figure><h3>{escape(title)}</h3><img class="{kind}" src="{address}" alt="{escape(title)}">'
+        f"<figcaption>{escape(caption)}</figcaption></figure>"
     )

@@ -14,7 +14,7 @@ from PIL import Image
 
 from ganvas import artifact
 from ganvas.errors import UserError
-from ganvas.metrics import report_page
+from ganvas.metrics import health, report_page
 from ganvas.metrics.curves import PLOTS, Curves, Lines, all_series, draw_lines, figure, number, ordered, series
 from ganvas.metrics.report_looks import LOOKS, looks
 from ganvas.metrics.report_page import details, escape, section, table, uri
@@ -48,6 +48,7 @@ def render(folder: RunFolder) -> str:
     grids = folder.grids()
     sections = (
         _headline(folder, status),
+        section("Health", _health(folder)),
         section("Scores", _scores(folder.evaluation(), folder.path)),
         section("Pictures", _pictures(grids, folder.real_file)),
         section("What the pictures look like beside real ones", looks(folder.evaluation() or {})),
@@ -106,6 +107,16 @@ def _headline(folder: RunFolder, status: Status | None) -> str:
         f'<header><h1>{escape(folder.path.resolve().name)} <span class="state {escape(state)}">{escape(state)}</span></h1>'
         f"<p>{escape(about)}</p>{reason}<dl>{shown}</dl></header>"
     )
+
+
+def _health(folder: RunFolder) -> str:
+    """The verdict, and what was seen while it trained, with what usually helps."""
+    found = health.judge(folder)
+    if found.word == "unknown":
+        return ""
+    verdict = "No collapse was seen" if found.word == "no" else f"{found.word[:1].upper()}{found.word[1:]}"
+    rows = [tuple(escape(cell) for cell in row) for row in found.rows()]
+    return f"<p>{escape(verdict)}.</p>" + table(rows, ("", "pictures shown", "what is seen", "what usually helps"))
 
 
 def _scores(evaluation: dict[str, Any] | None, path: Path) -> str:
