@@ -113,6 +113,21 @@ class RunFolder:
         return self.path / "evaluation.json"
 
     @property
+    def truncation_file(self) -> Path:
+        """The last `ganvas sweep-truncation`, for the report."""
+        return self.path / "truncation.json"
+
+    @property
+    def neighbours_file(self) -> Path:
+        """The last `ganvas neighbours` against the run's own data, for the report."""
+        return self.path / "neighbours.json"
+
+    @property
+    def neighbours_sheet(self) -> Path:
+        """Its most suspicious pictures beside training pictures."""
+        return self.path / "neighbours.png"
+
+    @property
     def report_file(self) -> Path:
         """The report for people."""
         return self.path / "report.html"

@@ -28,6 +28,7 @@ def copies(packed: Path, tmp_path: Path) -> Path:
 
 
 def test_a_run_beside_its_training_pictures(trained: Path, tmp_path: Path) -> None:
+    trained = Path(shutil.copytree(trained, tmp_path / "run"))
     found = package.neighbours(trained, tmp_path / "page.html", samples=100, shown=5, quiet=True)
     said = found.memorisation
     assert (said.n, said.reference_n, said.held_out) == (100, 80, False)
@@ -43,6 +44,12 @@ def test_a_run_beside_its_training_pictures(trained: Path, tmp_path: Path) -> No
         assert words in page
     again = package.neighbours(trained, samples=100, shown=5, quiet=True)
     assert (again.memorisation, again.suspicious, again.page) == (said, found.suspicious, None)
+    report = (trained / "report.html").read_text()
+    for words in ("Does it copy?", said.sentences()[0].replace("'", "&#x27;"), "nearest in features and in pixels"):
+        assert words in report
+    (trained / "neighbours.json").write_text('{"n": "many"}')
+    package.report(trained)
+    assert "Does it copy?" not in (trained / "report.html").read_text()
 
 
 def test_copies_in_an_archive_are_found_out(ganvas, copies: Path, packed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -246,7 +246,9 @@ def test_a_run_without_grids_has_no_timeline(trained: Path, tmp_path: Path) -> N
 
 
 def test_a_sweep_scores_each_truncation_on_the_same_latents(trained: Path, tmp_path: Path) -> None:
+    trained = copied(trained, tmp_path)
     made = ganvas.sweep_truncation(trained, tmp_path / "out", truncations=(0.5, None), samples=100, quiet=True)
+    assert "Precision and recall over truncation" in (trained / "report.html").read_text()
     names = {p.name for p in (tmp_path / "out").iterdir()}
     assert names == {"distance.png", "precision-recall.png", "trade-off.png", "pictures.png", "sweep.csv", "sweep.json"}
     with (tmp_path / "out/sweep.csv").open() as file:
@@ -254,7 +256,7 @@ def test_a_sweep_scores_each_truncation_on_the_same_latents(trained: Path, tmp_p
     assert [row["truncation"] for row in rows] == ["0.5", "none"]
     record = json.loads((tmp_path / "out/sweep.json").read_text())
     assert [p["truncation"] for p in record["points"]] == [0.5, None]
-    whole = ganvas.evaluate(copied(trained, tmp_path), samples=100, quiet=True).to_json()
+    whole = ganvas.evaluate(trained, samples=100, quiet=True).to_json()
     assert record["points"][1]["fd"]["value"] == pytest.approx(whole["fd"]["value"], rel=1e-3)
     assert all(p["fd"]["features"] == "efficientnet-lite0" and p["fd"]["n"] == 100 for p in record["points"])
     assert "precision" in made.summary()

@@ -18,7 +18,7 @@ from ganvas.metrics.neighbours import Nearest
 from ganvas.metrics.reference import RealPictures
 from ganvas.metrics.report_page import escape, section, table, uri
 from ganvas.metrics.training_set import Judged, TrainingSet
-from ganvas.sampling.grid import enlarged
+from ganvas.sampling.grid import enlarged, titled
 
 NEIGHBOURS_SHOWN = 3
 _SIDE = 96
@@ -134,6 +134,18 @@ def _neighbours(found: Nearest, nearer: Tensor, i: int, among: TrainingSet, digi
         cells += f'<figure title="{escape(name)}">{image}<figcaption>{caption}</figcaption></figure>'
     words = f"nearer than {float(nearer[i]):.1%} of the control"
     return f'<div class="near">{cells}</div><p class="note">{words}</p>'
+
+
+def sheet(judged: Judged, among: TrainingSet, pictures: RealPictures, chosen: Sequence[int]) -> np.ndarray:
+    """uint8 (H, W, 3): a row for each picture, then the training pictures nearest to it in features and in pixels."""
+    rows = []
+    for i in chosen:
+        near = [found.indices[i, :NEIGHBOURS_SHOWN].numpy() for found in (judged.side.features, judged.side.pixels)]
+        row = np.concatenate([pictures.gather(np.array([i])), *(among.train.gather(indices) for indices in near)])
+        rows.append(enlarged(row, 64))
+    count = min(NEIGHBOURS_SHOWN, judged.side.features.indices.shape[1])
+    blank = [""] * (count - 1)
+    return titled(np.stack(rows), ["new", "features", *blank, "pixels", *blank])
 
 
 def _img(picture: np.ndarray, alt: str) -> str:

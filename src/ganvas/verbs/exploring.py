@@ -16,6 +16,7 @@ from ganvas.explore import animate, timeline, truncation, walks
 from ganvas.features.backbone import load_features
 from ganvas.metrics.evaluate import evaluate as score
 from ganvas.metrics.evaluate import reference
+from ganvas.metrics.report import write_report
 from ganvas.progress import Progress
 from ganvas.sampling.grid import enlarged, grid, png, titled
 from ganvas.sampling.render import class_labels
@@ -293,4 +294,6 @@ def sweep_truncation(
         "sweep.csv": truncation.table(points).encode(),
     }
     paths = put(folder, {folder / name: data for name, data in files.items()}, record, "sweep")
+    artifact.write_json(model.folder.truncation_file, record)
+    write_report(model.folder)
     return Sweep(folder, paths, record, "", tuple(points))

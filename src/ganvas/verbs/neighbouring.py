@@ -14,9 +14,11 @@ from ganvas.data.prepare import resolve
 from ganvas.errors import RunError, UsageError
 from ganvas.features.backbone import load_features
 from ganvas.metrics.copying import Memorisation
-from ganvas.metrics.neighbours_page import render
+from ganvas.metrics.neighbours_page import render, sheet
+from ganvas.metrics.report import write_report
 from ganvas.metrics.training_set import TrainingSet
-from ganvas.runs import is_run
+from ganvas.runs import RunFolder, is_run, open_run
+from ganvas.sampling.grid import write_png
 from ganvas.training.device import choose_device, choose_precision, set_up
 from ganvas.verbs.evaluating import open_data
 from ganvas.verbs.model import load
@@ -25,6 +27,8 @@ from ganvas.verbs.sampling import feature_name
 SAMPLES = 2000
 FEWEST = 100
 SHOWN = 24
+SUSPECTS = 6
+"""Pictures that the run's report shows beside their neighbours."""
 DRAWN = 8
 """Pictures of the random sample on the page."""
 _BLOCK = 256
@@ -107,7 +111,17 @@ def neighbours(
     if pictures.names is not None:
         origin["suspicious_names"] = [pictures.names[i] for i in suspicious]
     origin |= {"data": str(dataset.path), "data_checksum": dataset.checksum}
-    return Neighbours(judged.memorisation, tuple(suspicious), origin, page)
+    found = Neighbours(judged.memorisation, tuple(suspicious), origin, page)
+    if data is None:
+        _keep(open_run(what), found, sheet(judged, among, pictures, suspicious[:SUSPECTS]))
+    return found
+
+
+def _keep(folder: RunFolder, found: Neighbours, suspects: np.ndarray) -> None:
+    """For the run's report, which is written again."""
+    artifact.write_json(folder.neighbours_file, found.to_json())
+    write_png(folder.neighbours_sheet, suspects)
+    write_report(folder)
 
 
 def _parts(n: int) -> list[np.ndarray]:
