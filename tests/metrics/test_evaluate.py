@@ -11,10 +11,11 @@ import torch
 from ganvas.errors import UsageError
 from ganvas.features.backbone import load_features
 from ganvas.metrics import evaluate as module
-from ganvas.metrics.evaluate import Classes, Evaluation, HeldOut, Reference, evaluate, quick_kid, reblock, reference
+from ganvas.metrics.evaluate import Classes, Evaluation, HeldOut, Reference, evaluate, reblock, reference
 from ganvas.metrics.frechet import frechet_distance
 from ganvas.metrics.kernel import mmd2
 from ganvas.metrics.moments import Moments
+from ganvas.metrics.quick import quick_scores
 from ganvas.metrics.reference import kept
 
 
@@ -54,7 +55,7 @@ def test_the_batches_make_no_difference(tiny, drawn, ref: Reference) -> None:
     for size in (1, 37, 300):
         parts = [torch.from_numpy(part) for part in np.split(images, range(size, 400, size))]
         assert _values(evaluate(iter(parts), ref, tiny, quiet=True)) == _values(whole)
-        assert quick_kid(parts, ref, tiny) == quick_kid([images], ref, tiny)
+        assert quick_scores(parts, ref, tiny).kid == quick_scores([images], ref, tiny).kid
 
 
 def test_more_than_the_cap_are_sampled_fairly(tiny, drawn, pictures, ref: Reference, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -85,13 +86,28 @@ def test_a_dropped_mode_lowers_recall_and_not_precision(tiny, drawn, ref: Refere
     assert dropped.kid.value > clean.kid.value + 2 * (clean.kid.std or 0)
 
 
+def test_copies_of_the_training_pictures_are_told_by_mifid(tiny, drawn, ref: Reference) -> None:
+    copies, others = (evaluate([images], ref, tiny, quiet=True).mifid for images in (drawn(600)[:300], drawn(300, seed=7)))
+    assert copies is not None
+    assert others is not None
+    assert copies.d < 1e-6 < others.d
+    assert copies.public.value > 1000 * copies.fd
+    assert "memorisation distance d is 0.000" in copies.sentence()
+
+
+def test_mifid_is_left_out_where_not_all_training_pictures_are_kept(tiny, drawn, pictures, tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr("ganvas.metrics.reference.FEATURES_CAP", 100)
+    part = reference(pictures(drawn(300)), "data", tiny, cache=tmp_path, quiet=True)
+    assert evaluate([drawn(200, seed=1)], part, tiny, quiet=True).mifid is None
+
+
 def test_quick_kid_is_of_all_pairs_and_says_the_same(tiny, drawn, ref: Reference) -> None:
     images = drawn(500, seed=3, modes=6)
-    value = quick_kid([images], ref, tiny)
+    value = quick_scores([images], ref, tiny).kid
     assert value == mmd2(tiny.features(images), ref.features)
     slow = evaluate([images], ref, tiny, quiet=True).kid
     assert value == pytest.approx(slow.value, abs=3 * (slow.std or 0))
-    assert value > quick_kid([drawn(500, seed=4)], ref, tiny)
+    assert value > quick_scores([drawn(500, seed=4)], ref, tiny).kid
 
 
 def test_only_inception_is_called_fid(classifying, drawn, pictures, tmp_path: Path) -> None:
@@ -189,12 +205,12 @@ def test_other_features_and_too_few_pictures_are_refused(tiny, classifying, draw
     with pytest.raises(UsageError, match="make it again with these features"):
         evaluate([drawn(10)], ref, classifying, quiet=True)
     with pytest.raises(UsageError, match="make it again with these features"):
-        quick_kid([drawn(10)], ref, classifying)
+        quick_scores([drawn(10)], ref, classifying)
     for batches in ([], [drawn(0)], [drawn(5)]):
         with pytest.raises(UsageError, match="generated pictures"):
             evaluate(batches, ref, tiny, quiet=True)
     with pytest.raises(UsageError, match="at least 2 pictures"):
-        quick_kid([], ref, tiny)
+        quick_scores([], ref, tiny)
 
 
 def test_reblock_keeps_order_and_fills_blocks() -> None:

@@ -17,14 +17,15 @@ from ganvas.metrics.frechet import LEAST_PER_DIM, Frechet, fd_infinity
 from ganvas.metrics.gather import Gathered
 from ganvas.metrics.inception_score import inception_score
 from ganvas.metrics.intervals import CONFIDENCE, Interval, bootstrap
-from ganvas.metrics.kernel import kid, mmd2, mmd2_influence
+from ganvas.metrics.kernel import kid, mmd2_influence
 from ganvas.metrics.manifold import DENSITY_NEIGHBOURS, NEIGHBOURS, Manifold, manifold_scores
+from ganvas.metrics.memorisation import MiFid, mifid
 from ganvas.metrics.moments import Moments
-from ganvas.metrics.reference import FEATURES_CAP, Reference, reference
+from ganvas.metrics.reference import FEATURES_CAP, Reference, check_reference, reference
 from ganvas.metrics.scores import FEW, ClassScores, Evaluation, PerClass, Score, Yardstick, YardstickScores
 from ganvas.progress import Progress
 
-__all__ = ["Classes", "Evaluation", "HeldOut", "Reference", "Score", "evaluate", "quick_kid", "reference"]
+__all__ = ["Classes", "Evaluation", "HeldOut", "Reference", "Score", "evaluate", "reference"]
 
 Batch = np.ndarray | Tensor | tuple[np.ndarray | Tensor, Tensor]
 """uint8 (b, H, W, 3), alone or with the pictures' class indices (b,)."""
@@ -94,6 +95,8 @@ def evaluate(
     found |= scoring.neighbours(fake, quiet=quiet)
     if (logits := gathered.logits()) is not None:
         found |= scoring.classification(logits)
+    if not brief and len(ref.features) == ref.n:
+        found["mifid"] = _mifid(fake, ref, net, held_out)
     yardstick = scoring.yardstick(fake, held_out) if held_out is not None and not brief else None
     per_class = scoring.per_class(fake, labels, classes, quiet) if classes is not None and labels is not None and not brief else None
     return Evaluation(
@@ -125,6 +128,14 @@ def gather(
             index += len(features)
             progress.update(len(features))
     return gathered
+
+
+def _mifid(fake: Tensor, ref: Reference, net: FeatureNetwork, held_out: HeldOut | None) -> MiFid | None:
+    """MiFID, where the reference's features are of all training pictures: copies are looked for one by one."""
+    try:
+        return mifid(fake, ref, [ref.features], net, None if held_out is None else held_out.features)
+    except UsageError:  # features that are all zero have no direction
+        return None
 
 
 def classifies(net: FeatureNetwork) -> bool:
@@ -216,33 +227,6 @@ class _Scoring:
         scores.sort(key=lambda found: -found.kid.value)
         few = {name: (len(made), len(real)) for name, (made, real) in sides.items() if name not in enough}
         return PerClass(n=n, least=CLASS_LEAST, classes=scores, too_few=few)
-
-
-def quick_kid(batches: Iterable[Batch], ref: Reference, net: FeatureNetwork) -> float:
-    """KID of all pictures of `batches` against all kept real features at once: no subsets, so nothing is drawn.
-
-    The same quantity in expectation as `Evaluation.kid`, with less variance and much less work; for some 2,000
-    pictures while training.
-
-    Raises:
-        UsageError: the reference is of other features, or there are fewer than two pictures.
-    """
-    check_reference(ref, net)
-    blocks = [net.features(pixels) for pixels, _ in reblock(batches, _BLOCK)]
-    rows = torch.cat(blocks) if blocks else torch.empty(0, net.dim)
-    return mmd2(rows, ref.features, ref.kernel_within)
-
-
-def check_reference(ref: Reference, net: FeatureNetwork) -> None:
-    """Refuse a reference whose features come from another network, other weights, another resizer or precision.
-
-    Raises:
-        UsageError: they do.
-    """
-    if ref.features_identity != net.identity:
-        raise UsageError(
-            f"the reference holds features of {ref.features_identity}, expected {net.identity}: make it again with these features"
-        )
 
 
 def reblock(batches: Iterable[Batch], size: int) -> Iterator[tuple[Tensor, Tensor | None]]:

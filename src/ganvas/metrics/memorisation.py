@@ -15,10 +15,9 @@ from torch.nn import functional as F
 
 from ganvas.errors import UsageError
 from ganvas.features.network import FeatureNetwork
-from ganvas.metrics.evaluate import check_reference
 from ganvas.metrics.frechet import frechet_distance
 from ganvas.metrics.moments import Moments
-from ganvas.metrics.reference import Reference
+from ganvas.metrics.reference import Reference, check_reference
 
 EPSILON = 1e-15
 PUBLIC_FEATURES = "inception-2015"
@@ -78,6 +77,14 @@ class MiFid(BaseModel):
                 "it compares ganvas runs on the same data, and with no leaderboard. A d well below that of held-out pictures means copies."
             )
         return "\n".join(lines)
+
+    def sentence(self) -> str:
+        """What it says, for people."""
+        held = "" if self.d_heldout is None else f", of real pictures that were held out {self.d_heldout:.3f}"
+        return (
+            f"MiFID {self.public.value:.1f} by the public board's threshold, {self.private.value:.1f} by the private one's: "
+            f"the memorisation distance d is {self.d:.3f}{held}; well below that means copies."
+        )
 
     @property
     def fd_name(self) -> str:

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from ganvas.artifact import write_bytes
 from ganvas.data.packed import cache_folder
-from ganvas.errors import DataError, UserError
+from ganvas.errors import DataError, UsageError, UserError
 from ganvas.features.network import FeatureNetwork
 from ganvas.metrics.kernel import within
 from ganvas.metrics.moments import Moments
@@ -142,6 +142,18 @@ def reference(
 def kept(count: int, split: str, ref: Reference) -> np.ndarray:
     """Of which of the split's `count` pictures the reference's `features` are, row by row: indices (m,)."""
     return permutation(count, "reference", split)[: ref.n][: len(ref.features)]
+
+
+def check_reference(ref: Reference, net: FeatureNetwork) -> None:
+    """Refuse a reference whose features come from another network, other weights, another resizer or precision.
+
+    Raises:
+        UsageError: they do.
+    """
+    if ref.features_identity != net.identity:
+        raise UsageError(
+            f"the reference holds features of {ref.features_identity}, expected {net.identity}: make it again with these features"
+        )
 
 
 def _make(split: RealPictures, checksum: str, net: FeatureNetwork, n: int, quiet: bool) -> Reference:

@@ -8,11 +8,12 @@ from pydantic import BaseModel, ValidationError
 
 from ganvas.metrics.artefacts import Artefacts
 from ganvas.metrics.curves import draw_lines, figure
+from ganvas.metrics.memorisation import MiFid
 from ganvas.metrics.path_length import PathLength
 from ganvas.metrics.report_page import escape, uri
 from ganvas.metrics.spectrum import SpectrumDifference
 
-LOOKS: dict[str, type[BaseModel]] = {"spectrum": SpectrumDifference, "artefacts": Artefacts, "path_length": PathLength}
+LOOKS: dict[str, type[BaseModel]] = {"mifid": MiFid, "spectrum": SpectrumDifference, "artefacts": Artefacts, "path_length": PathLength}
 """Keys of evaluation.json that this part shows."""
 
 

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from ganvas.config.run import RunConfig
 from ganvas.metrics.artefacts import Artefacts
+from ganvas.metrics.memorisation import MiFid
 from ganvas.metrics.path_length import PathLength
 from ganvas.metrics.spectrum import SpectrumDifference
 
@@ -230,6 +231,7 @@ class Evaluation(BaseModel):
     is_on_features: Score | None = Field(default=None, description="the same formula on the logits of another network; no published IS")
     per_class: PerClass | None = None
     yardstick: Yardstick | None = None
+    mifid: MiFid | None = Field(default=None, description="MiFID, where there are at most 10,000 training pictures")
     spectrum: SpectrumDifference | None = Field(
         default=None, description="power by frequency, beside that of real pictures of the same size"
     )
@@ -306,8 +308,9 @@ class Evaluation(BaseModel):
         return "\n".join(lines)
 
     def sentences(self) -> list[str]:
-        """What was seen beside the scores: spectrum, artefacts, path length; one sentence each."""
-        found = [] if self.spectrum is None else [self.spectrum.sentence()]
+        """What was seen beside the scores: MiFID, spectrum, artefacts, path length; one sentence each."""
+        found = [] if self.mifid is None else [self.mifid.sentence()]
+        found += [] if self.spectrum is None else [self.spectrum.sentence()]
         found += [] if self.artefacts is None else self.artefacts.sentences()
         return found + ([] if self.path_length is None else [self.path_length.sentence()])
 
