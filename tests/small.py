@@ -15,6 +15,7 @@ NARROW: dict[str, dict[str, Any]] = {
     "mlp": {"hidden": [16, 16]},
     "resnet": {"width": 8, "max_width": 16},
     "biggan": {"width": 8, "max_width": 16},
+    "stylegan2": {"width": 8, "max_width": 16},
 }
 """For each kind of network, what makes it small."""
 

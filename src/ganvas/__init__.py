@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from ganvas.api import (
         Run,
         compare,
+        ema,
         evaluate,
         inspect,
         interpolate,
@@ -43,6 +44,7 @@ __all__ = [
     "UserError",
     "__version__",
     "compare",
+    "ema",
     "evaluate",
     "inspect",
     "interpolate",

@@ -4,21 +4,25 @@ from ganvas.config.data import AugmentConfig, DataConfig
 from ganvas.config.family import Family, GanConfig, LatentConfig
 from ganvas.config.model import DcganDiscriminator, DcganGenerator, MlpDiscriminator, MlpGenerator
 from ganvas.config.objective import (
+    AdaptiveAugment,
     BceLoss,
     DiffAugment,
     GradientPenalty,
     HingeLoss,
     LeastSquaresLoss,
     OrthogonalRegulariser,
+    PathLengthRegulariser,
     R1Penalty,
     WassersteinLoss,
 )
-from ganvas.config.optim import AdamConfig, EmaConfig, PlateauSchedule, ScheduleConfig, SgdConfig, StepSchedule
+from ganvas.config.optim import AdamConfig, EmaConfig, PlateauSchedule, PowerEmaConfig, ScheduleConfig, SgdConfig, StepSchedule
 from ganvas.config.residual import BigganDiscriminator, BigganGenerator, ResnetDiscriminator, ResnetGenerator
 from ganvas.config.run import CheckpointConfig, EvaluationConfig, LogConfig, RunConfig, SamplesConfig, TrainConfig
+from ganvas.config.stylegan import Stylegan2Discriminator, Stylegan2Generator
 
 __all__ = [
     "AdamConfig",
+    "AdaptiveAugment",
     "AugmentConfig",
     "BceLoss",
     "BigganDiscriminator",
@@ -40,7 +44,9 @@ __all__ = [
     "MlpDiscriminator",
     "MlpGenerator",
     "OrthogonalRegulariser",
+    "PathLengthRegulariser",
     "PlateauSchedule",
+    "PowerEmaConfig",
     "R1Penalty",
     "ResnetDiscriminator",
     "ResnetGenerator",
@@ -49,6 +55,8 @@ __all__ = [
     "ScheduleConfig",
     "SgdConfig",
     "StepSchedule",
+    "Stylegan2Discriminator",
+    "Stylegan2Generator",
     "TrainConfig",
     "WassersteinLoss",
 ]

@@ -8,6 +8,7 @@ from pydantic import Field
 
 from ganvas.config.base import Part, kind_or
 from ganvas.config.residual import BigganDiscriminator, BigganGenerator, ResnetDiscriminator, ResnetGenerator
+from ganvas.config.stylegan import Stylegan2Discriminator, Stylegan2Generator
 
 Kernel = Literal[3, 4, 5]
 Output = Literal["tanh", "sigmoid"]
@@ -84,7 +85,11 @@ class MlpDiscriminator(_Mlp):
     dropout: float = Field(default=0.5, ge=0, lt=1, description="share of units dropped after each hidden layer")
 
 
-Generator = Annotated[DcganGenerator | MlpGenerator | ResnetGenerator | BigganGenerator, Field(discriminator="kind"), kind_or("dcgan")]
+Generator = Annotated[
+    DcganGenerator | MlpGenerator | ResnetGenerator | BigganGenerator | Stylegan2Generator, Field(discriminator="kind"), kind_or("dcgan")
+]
 Discriminator = Annotated[
-    DcganDiscriminator | MlpDiscriminator | ResnetDiscriminator | BigganDiscriminator, Field(discriminator="kind"), kind_or("dcgan")
+    DcganDiscriminator | MlpDiscriminator | ResnetDiscriminator | BigganDiscriminator | Stylegan2Discriminator,
+    Field(discriminator="kind"),
+    kind_or("dcgan"),
 ]

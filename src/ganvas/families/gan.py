@@ -4,27 +4,32 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Mapping
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from ganvas import rng
-from ganvas.augment.diffaug import DiffAugment
-from ganvas.config.family import GanConfig, LatentConfig
-from ganvas.config.objective import WassersteinLoss
+from ganvas.augment import build_critic_augment
+from ganvas.augment.ada import AdaptiveAugment
+from ganvas.config.family import GanConfig
+from ganvas.config.objective import OrthogonalRegulariser, PathLengthRegulariser, WassersteinLoss
 from ganvas.errors import UsageError
 from ganvas.families.base import Draw, StepState
 from ganvas.families.optimizers import build_optimizer
+from ganvas.families.samplers import GanSampler, StyleSampler
 from ganvas.losses.adversarial import build_loss, class_loss, fake_loss, real_loss
 from ganvas.losses.penalties import build_penalty
-from ganvas.losses.regularisers import orthogonal_penalty
+from ganvas.losses.regularisers import PathLength, orthogonal_penalty
 from ganvas.models import build_discriminator, build_generator
 from ganvas.models.ranges import take_uniform_latents
+from ganvas.models.stylegan2 import Generator as StyleGenerator
 from ganvas.nn.norm import batch_norms
 from ganvas.nn.spectral import count_updates
+from ganvas.rng import Draws
 from ganvas.sampling import latent
 from ganvas.sampling.labels import draw_labels
-from ganvas.types import Batch, ClassLogits, ClassWeights, Images, Labels, Latents, PerImage
+from ganvas.types import Batch, ClassLogits, Images, Labels, Latents, PerImage
 
 
 class Gan:
@@ -57,7 +62,8 @@ class Gan:
         self.clip = config.loss.clip if isinstance(config.loss, WassersteinLoss) else None
         self.label_noise = 0.0 if isinstance(config.loss, WassersteinLoss) else config.loss.label_noise
         self.auxiliary = config.discriminator.labels == "auxiliary"
-        self.augment = DiffAugment(config.critic_augment, seed) if config.critic_augment else None
+        self.augment = build_critic_augment(config.critic_augment, seed) if config.critic_augment else None
+        self.path_length = PathLength(config.regulariser, resolution) if isinstance(config.regulariser, PathLengthRegulariser) else None
         self._optimizers = {
             "generator": build_optimizer(self.generator, config.optimizer_g),
             "discriminator": build_optimizer(self.discriminator, config.optimizer_d),
@@ -72,6 +78,18 @@ class Gan:
     def optimizers(self) -> Mapping[str, torch.optim.Optimizer]:
         """One for each player."""
         return self._optimizers
+
+    def state_dict(self) -> dict[str, Any]:
+        """What the next step depends on beside modules and optimizers: the augmentation's probability, the mean path length."""
+        owners = {"augment": self.augment, "path_length": self.path_length}
+        return {name: owner.state_dict() for name, owner in owners.items() if isinstance(owner, AdaptiveAugment | PathLength)}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Restore `state_dict`."""
+        if isinstance(self.augment, AdaptiveAugment):
+            self.augment.load_state_dict(state["augment"])
+        if self.path_length is not None:
+            self.path_length.load_state_dict(state["path_length"])
 
     def step(self, draw: Draw, state: StepState) -> dict[str, Tensor]:
         """`d_steps` updates of D on new pictures, then one of G; D rests at all but every `d_every`-th step."""
@@ -89,7 +107,7 @@ class Gan:
         metrics = self._step_discriminator(batch, fakes.detach(), labels, state) if learns else {}
         if not reuse:
             fakes, labels = self._fakes(batch, state, "fake_g")
-        return metrics | self._step_generator(fakes, labels, batch.start, state)
+        return metrics | self._step_generator(fakes, labels, batch, state)
 
     def _step_discriminator(self, batch: Batch, fakes: Images, labels: Labels | None, state: StepState) -> dict[str, Tensor]:
         real_logits, real_classes = self.critic(batch.images, batch.labels, "real", batch.start, state)
@@ -111,6 +129,8 @@ class Gan:
         optimizer.step()
         if self.clip is not None:
             clip_parameters(self.discriminator, self.clip)
+        if isinstance(self.augment, AdaptiveAugment):
+            metrics |= self.augment.observe(self.loss.belief(real_logits.detach()))
         return metrics
 
     def _judgement(self, real: PerImage, fake: PerImage) -> dict[str, Tensor]:
@@ -146,9 +166,9 @@ class Gan:
         (value * (penalty.factor * config.every)).backward()
         return {penalty.name: value.detach()}
 
-    def _step_generator(self, fakes: Images, labels: Labels | None, start: int, state: StepState) -> dict[str, Tensor]:
+    def _step_generator(self, fakes: Images, labels: Labels | None, batch: Batch, state: StepState) -> dict[str, Tensor]:
         with frozen(self.discriminator):
-            logits, classes = self.critic(fakes, labels, "generator", start, state)
+            logits, classes = self.critic(fakes, labels, "generator", batch.start, state)
             loss = self.loss.generator(logits).mean()
             metrics = {"loss_g": loss.detach()}
             if classes is not None and labels is not None:
@@ -156,18 +176,30 @@ class Gan:
             optimizer = self._optimizers["generator"]
             optimizer.zero_grad(set_to_none=True)
             loss.backward()
-        metrics |= self._regularise()
+        metrics |= self._regularise(batch, state)
         optimizer.step()
         return metrics
 
-    def _regularise(self) -> dict[str, Tensor]:
-        """Add the gradient of the regulariser of G's weights to G's."""
+    def _regularise(self, batch: Batch, state: StepState) -> dict[str, Tensor]:
+        """Add the gradient of G's regulariser to G's."""
         config = self.config.regulariser
-        if config is None:
+        if isinstance(config, OrthogonalRegulariser):
+            value = orthogonal_penalty(self.generator, config.diagonal)
+            (config.weight * value).backward()
+            return {"orthogonality": value.detach()}
+        generator = self.generator
+        if config is None or self.path_length is None or not isinstance(generator, StyleGenerator) or state.step % config.every:
             return {}
-        value = orthogonal_penalty(self.generator, config.diagonal)
-        (config.weight * value).backward()
-        return {"orthogonality": value.detach()}
+        count = max(1, len(batch.images) // config.shrink)
+        latents, labels, draws = self._latents(batch.start, count, state, "path")
+        with state.full_precision():
+            styles = generator.styles(latents, labels, draws)
+            pictures = generator(latents, labels, chance=draws, styles=styles)
+            directions = draws.normals("direction", pictures[0].numel()).view_as(pictures)
+            lengths = self.path_length.lengths(pictures, styles, directions)
+            value = self.path_length.penalty(lengths).mean()
+        (value * (self.path_length.weight * config.every)).backward()
+        return {"path_length": lengths.detach().mean(), "path_length_penalty": value.detach()}
 
     def critic(
         self, images: Images, labels: Labels | None, stream: str, start: int, state: StepState
@@ -182,11 +214,16 @@ class Gan:
         return self.discriminator(images, labels, with_classes=True) if self.auxiliary else (self.discriminator(images, labels), None)
 
     def _fakes(self, batch: Batch, state: StepState, stream: str) -> tuple[Images, Labels | None]:
-        count = batch.images.shape[0]
-        latents = latent.draw(self.config.latent, state.seed, batch.start, count, stream=stream).to(state.device)
-        labels = self._fake_labels(state, batch.start, count, stream)
+        latents, labels, draws = self._latents(batch.start, batch.images.shape[0], state, stream)
+        # What a generator draws beside its latents.
+        more = {"chance": draws} if isinstance(self.generator, StyleGenerator) else {}
         with state.autocast():
-            return self.generator(latents, labels), labels
+            return self.generator(latents, labels, **more), labels
+
+    def _latents(self, start: int, count: int, state: StepState, stream: str) -> tuple[Latents, Labels | None, Draws]:
+        """Latents and classes of fakes, and all further random numbers that theirs are."""
+        latents = latent.draw(self.config.latent, state.seed, start, count, stream=stream).to(state.device)
+        return latents, self._fake_labels(state, start, count, stream), Draws(state.seed, stream, start, count, state.device)
 
     def _fake_labels(self, state: StepState, start: int, count: int, stream: str) -> Labels | None:
         if not self.classes:
@@ -213,24 +250,12 @@ class Gan:
         finally:
             self.discriminator.train(was)
 
-    def sampler(self, modules: Mapping[str, nn.Module]) -> GanSampler:
+    def sampler(self, modules: Mapping[str, nn.Module]) -> GanSampler | StyleSampler:
         """Samples with a generator (the family's own, or its average)."""
-        return GanSampler(modules["generator"], self.config.latent)
-
-
-class GanSampler:
-    """Latents to pictures through a generator."""
-
-    def __init__(self, generator: nn.Module, config: LatentConfig):
-        self.generator, self.config, self.latent_size = generator, config, config.size
-
-    def latents(self, seed: int, start: int, count: int, *, truncation: float | None = None, stream: str = "sample") -> Latents:
-        """(count, size), each of its (seed, stream, index)."""
-        return latent.draw(self.config, seed, start, count, truncation=truncation, stream=stream)
-
-    def __call__(self, latents: Latents, labels: Labels | ClassWeights | None) -> Images:
-        """Pictures in [-1, 1]."""
-        return self.generator(latents, labels)
+        generator = modules["generator"]
+        if isinstance(generator, StyleGenerator):
+            return StyleSampler(generator, self.config.latent)
+        return GanSampler(generator, self.config.latent)
 
 
 @torch.no_grad()

@@ -13,7 +13,8 @@ from ganvas.config.model import (
     MlpGenerator,
 )
 from ganvas.config.residual import BigganDiscriminator, BigganGenerator, ResnetDiscriminator, ResnetGenerator
-from ganvas.models import biggan, dcgan, mlp, resnet
+from ganvas.config.stylegan import Stylegan2Discriminator, Stylegan2Generator
+from ganvas.models import biggan, dcgan, mlp, resnet, stylegan2
 from ganvas.models.ranges import USUAL, Range, judge_pictures_in, make_pictures_in
 
 GENERATORS = {
@@ -21,12 +22,14 @@ GENERATORS = {
     MlpGenerator: mlp.Generator,
     ResnetGenerator: resnet.Generator,
     BigganGenerator: biggan.Generator,
+    Stylegan2Generator: stylegan2.Generator,
 }
 DISCRIMINATORS = {
     DcganDiscriminator: dcgan.Discriminator,
     MlpDiscriminator: mlp.Discriminator,
     ResnetDiscriminator: resnet.Discriminator,
     BigganDiscriminator: biggan.Discriminator,
+    Stylegan2Discriminator: stylegan2.Discriminator,
 }
 
 

@@ -48,6 +48,34 @@ def double(x: Tensor) -> Tensor:
     return cast(Tensor, _Double.apply(x))
 
 
+class _Smooth(torch.autograd.Function):
+    """[1, 2, 1] / 4 along rows and columns, which is its own transpose: its gradient, and that one's, is itself.
+
+    A convolution of each map by itself takes as long as a product of two maps in channels_last memory; sums of shifted
+    maps take 30 times as long.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        taps = torch.tensor((0.25, 0.5, 0.25), dtype=x.dtype, device=x.device)
+        kernel = (taps[:, None] * taps).expand(x.shape[1], 1, 3, 3).contiguous()
+        return F.conv2d(x, kernel, padding=1, groups=x.shape[1])
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
+        return smooth(gradients[0])
+
+
+def smooth(x: Tensor) -> Tensor:
+    """Each map (B, C, H, W) filtered by [1, 2, 1] / 4 along rows and columns, zeros beyond the edges.
+
+    After `double` or before `pool`, which filter by [1, 1], it makes up the filter [1, 3, 3, 1] of Karras et al. 2020
+    (StyleGAN2, appendix B).
+    """
+    with torch.autocast(x.device.type, enabled=False):
+        return cast(Tensor, _Smooth.apply(x))
+
+
 def _patches(x: Tensor) -> Tensor:
     """3x3 patches of stride 1 and padding 1, (B, C, H, W) to (B * H * W, 9 C), ordered row, column, channel."""
     padded = F.pad(x.permute(0, 2, 3, 1), (0, 0, 1, 1, 1, 1))
@@ -86,6 +114,32 @@ class _Convolution3x3(torch.autograd.Function):
         return dx, dw, db
 
 
+def convolve(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    """A 3x3 convolution that keeps the size, (B, C, H, W) by (C', C, 3, 3) to (B, C', H, W)."""
+    if not is_bf16_on_cpu(x) or x.shape[2] * x.shape[3] > _SMALL_AREA or len(weight) < 16:
+        return F.conv2d(x, weight, bias, padding=1)
+    x, weight = x.to(torch.bfloat16).contiguous(memory_format=torch.channels_last), weight.to(torch.bfloat16)
+    bias = None if bias is None else bias.to(torch.bfloat16)
+    with torch.autocast("cpu", enabled=False):
+        return _Convolution3x3.apply(x, weight, bias)
+
+
+def map_pixels(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    """A linear map of each pixel, (B, C, H, W) by (C', C, 1, 1) to (B, C', H, W), in channels_last memory."""
+    return F.linear(x.permute(0, 2, 3, 1), weight.flatten(1), bias).permute(0, 3, 1, 2)
+
+
+def double_and_convolve(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    """Each pixel four times, then a 3x3 convolution: (B, C, H, W) by (C', C, 3, 3) to (B, C', 2H, 2W)."""
+    # A transposed convolution lays its kernel down, which is a convolution by the kernel turned round.
+    return convolve_up(x, widen(weight.flip(2, 3)).transpose(0, 1), bias)
+
+
+def convolve_and_halve(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    """A 3x3 convolution, then the mean of 2x2 pixels: (B, C, H, W) by (C', C, 3, 3) to (B, C', H/2, W/2); H and W even."""
+    return convolve_down(x, widen(weight) / 4, bias)
+
+
 class Conv3x3(nn.Conv2d):
     """A 3x3 convolution that keeps the size."""
 
@@ -94,12 +148,7 @@ class Conv3x3(nn.Conv2d):
 
     def forward(self, input: Tensor) -> Tensor:
         """(B, C, H, W) to (B, C', H, W)."""
-        if not is_bf16_on_cpu(input) or input.shape[2] * input.shape[3] > _SMALL_AREA or self.out_channels < 16:
-            return super().forward(input)
-        x, weight = input.to(torch.bfloat16).contiguous(memory_format=torch.channels_last), self.weight.to(torch.bfloat16)
-        bias = None if self.bias is None else self.bias.to(torch.bfloat16)
-        with torch.autocast("cpu", enabled=False):
-            return _Convolution3x3.apply(x, weight, bias)
+        return convolve(input, self.weight, self.bias)
 
 
 class Conv1x1(nn.Conv2d):
@@ -110,7 +159,7 @@ class Conv1x1(nn.Conv2d):
 
     def forward(self, input: Tensor) -> Tensor:
         """(B, C, H, W) to (B, C', H, W), in channels_last memory."""
-        return F.linear(input.permute(0, 2, 3, 1), self.weight.flatten(1), self.bias).permute(0, 3, 1, 2)
+        return map_pixels(input, self.weight, self.bias)
 
 
 class UpConv3x3(nn.Conv2d):
@@ -121,9 +170,7 @@ class UpConv3x3(nn.Conv2d):
 
     def forward(self, input: Tensor) -> Tensor:
         """(B, C, H, W) to (B, C', 2H, 2W)."""
-        # A transposed convolution lays its kernel down, which is a convolution by the kernel turned round.
-        kernel = widen(self.weight.flip(2, 3)).transpose(0, 1)
-        return convolve_up(input, kernel, self.bias)
+        return double_and_convolve(input, self.weight, self.bias)
 
 
 class DownConv3x3(nn.Conv2d):
@@ -134,4 +181,4 @@ class DownConv3x3(nn.Conv2d):
 
     def forward(self, input: Tensor) -> Tensor:
         """(B, C, H, W) to (B, C', H/2, W/2); H and W even."""
-        return convolve_down(input, widen(self.weight) / 4, self.bias)
+        return convolve_and_halve(input, self.weight, self.bias)

@@ -21,24 +21,23 @@ from ganvas.augment.real import RealAugment
 from ganvas.config.run import RunConfig
 from ganvas.data.packed import PackedDataset
 from ganvas.errors import TrainingFailed, UsageError
-from ganvas.families.base import Family, StepState
+from ganvas.families.base import Family, Stateful, StepState
 from ganvas.progress import Progress
 from ganvas.runs import RunFolder, State, Status, truncate_lines
 from ganvas.sampling.grid import grid, write_png
-from ganvas.sampling.render import CHUNK, Sampler, class_labels, render
+from ganvas.sampling.render import CHUNK, Sampler, render
 from ganvas.training import checkpoint
 from ganvas.training.budget import Plan
-from ganvas.training.ema import Ema, restimate_batch_norms
+from ganvas.training.ema import pass_fixed_latents, restimate_batch_norms
 from ganvas.training.energy import Meter, Spent
 from ganvas.training.hooks import Hook, Moment, Verdict
 from ganvas.training.log import Means, MetricsLog
+from ganvas.training.power_ema import build_ema
 from ganvas.training.schedule import build_schedule
 from ganvas.training.stream import Stream
 from ganvas.units import format_duration, parse_duration
 
 HEARTBEAT = 5.0
-CALIBRATION_PICTURES = 1024
-"""Pictures through which the averages' batch norms are fitted."""
 PROBE_PICTURES = 256
 
 
@@ -86,7 +85,8 @@ class Trainer:
         self.stream = Stream(train, config.train.batch, config.seed, device, augment, labelled=family.classes > 0)
         held_out = data.held_out()
         self.held_out = Stream(held_out, config.train.batch, config.seed, device, None, family.classes > 0) if held_out else None
-        self.ema = Ema(config.ema, {name: family.modules()[name] for name in family.averaged}) if config.ema else None
+        averaged = {name: family.modules()[name] for name in family.averaged}
+        self.ema = build_ema(config.ema, averaged, folder.averages) if config.ema else None
         self.plan = self._plan(len(train))
         self.schedule = build_schedule(config.schedule)
         self.seconds_before = 0.0
@@ -116,11 +116,15 @@ class Trainer:
             for name, module in self.ema.modules.items():
                 saved.load_module(f"{name}_ema", module)
         owners = saved.owners()
+        if self.ema and "ema" in owners:
+            self.ema.load_state_dict(owners["ema"], saved.images)
         for name, optimizer in self.family.optimizers().items():
             checkpoint.load_optimizer(optimizer, owners["optimizers"][name])
         for hook in self.hooks:
             if hook.name in owners["hooks"]:
                 hook.load_state_dict(owners["hooks"][hook.name])
+        if isinstance(self.family, Stateful) and "family" in owners:
+            self.family.load_state_dict(owners["family"])
         if "schedule" in owners:
             self.schedule.load_state_dict(owners["schedule"])
         self._means.load_state_dict(owners["means"])
@@ -148,6 +152,10 @@ class Trainer:
             "schedule": self.schedule.state_dict(),
             "means": self._means.state_dict(),
         }
+        if isinstance(self.family, Stateful):
+            owners["family"] = self.family.state_dict()
+        if self.ema:
+            owners["ema"] = self.ema.state_dict()
         facts = {"images": self.state.images, "step": self.state.step, "seconds": self.seconds, "seed": self.config.seed}
         facts |= asdict(self.spent)
         checkpoint.save(self.folder.checkpoints / name, modules, owners, facts)
@@ -334,16 +342,9 @@ class Trainer:
             for module in self.ema.modules.values():
                 module.eval()
             self.ema.fit_spectral_norms()
-            restimate_batch_norms(self.ema.modules, lambda: self._pass_fixed_latents(sampler))
+            restimate_batch_norms(self.ema.modules, lambda: pass_fixed_latents(sampler, self.state))
             self._fitted_at = self.state.images
         return sampler
-
-    def _pass_fixed_latents(self, sampler: Sampler) -> None:
-        for start in range(0, CALIBRATION_PICTURES, CHUNK):
-            latents = sampler.latents(self.config.seed, start, CHUNK, stream="calibration").to(self.state.device)
-            labels = class_labels(start, CHUNK, self.config.seed, self.state.label_weights, None)
-            with self.state.autocast():
-                sampler(latents, None if labels is None else labels.to(self.state.device))
 
     def _grid(self) -> None:
         """The same latents as ever, drawn now."""

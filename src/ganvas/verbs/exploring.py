@@ -174,7 +174,7 @@ def _latent_walk(
     latents = walks.between(ends[0::2], ends[1::2], steps, mode)
     drawn = class_labels(0, 2 * rows, seed, model.class_weights, [c for c in chosen for _ in (0, 1)])
     labels = None if drawn is None else drawn[0::2].repeat_interleave(steps)
-    pictures = model.draw(latents.flatten(0, 1), labels)
+    pictures = model.draw(latents.flatten(0, 1), labels, truncation)
     return pictures.reshape(rows, steps, *pictures.shape[1:])
 
 
@@ -184,7 +184,7 @@ def _class_walk(
     """uint8 (rows, steps, H, W, 3): picture r of the seed, from class to class."""
     latents = model.sampler.latents(seed, 0, rows, truncation=truncation).repeat_interleave(steps, 0)
     weights = walks.class_path(chosen, steps, len(model.classes)).repeat(rows, 1)
-    pictures = model.draw(latents, weights)
+    pictures = model.draw(latents, weights, truncation)
     return pictures.reshape(rows, steps, *pictures.shape[1:])
 
 
