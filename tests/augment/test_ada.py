@@ -14,7 +14,7 @@ from torch import Tensor
 from curves import build, narrow, train
 from ganvas.augment import ada
 from ganvas.augment.ada import AdaptiveAugment
-from ganvas.augment.warp import gather, places
+from ganvas.augment.warp import doubled, gather, halved, places
 from ganvas.config import AdaptiveAugment as Config
 from ganvas.rng import Draws
 
@@ -98,21 +98,21 @@ def test_the_warp_undoes_itself() -> None:
     there = ada.geometry(x, 0.5, fixed(4, **lots, geometry__angles=[0.5 + angle / (2 * math.pi), 0.5]))
     back = ada.geometry(there, 0.5, fixed(4, **lots, geometry__angles=[0.5 - angle / (2 * math.pi), 0.5]))
     assert float((there - x)[inner].abs().mean()) > 0.1
-    assert float((back - x)[inner].abs().max()) < 0.12
+    assert float((back - x)[inner].abs().max()) < 0.08
     # Two turns that cancel, in one map.
     lots = {"geometry__gates": [1.0, 1.0, 1.0, 0.0, 0.0]}
     same = ada.geometry(x, 0.5, fixed(4, **lots, geometry__angles=[0.6, 0.4]))
-    assert float((same - x)[inner].abs().max()) < 0.06
+    assert float((same - x)[inner].abs().max()) < 0.03
 
 
 def test_a_quarter_turn_of_the_warp_is_one_of_pixels() -> None:
     x = smooth_pictures()
     turned = ada.geometry(x, 0.9, fixed(4, geometry__gates=[1.0, 1.0, 1.0, 0.0, 1.0], geometry__angles=[0.75, 0.5]))
-    assert min(float((turned - torch.rot90(x, k, (2, 3))).abs().max()) for k in (1, 3)) < 0.06
+    assert min(float((turned - torch.rot90(x, k, (2, 3)))[..., 4:-4, 4:-4].abs().max()) for k in (1, 3)) < 0.03
     # On the scale of the picture: twice the size shows the middle half.
     scaled = ada.geometry(x, 0.5, fixed(4, geometry__gates=[0.0, 1.0, 1.0, 1.0, 1.0], geometry=[5.0, 0.0, 0.0, 0.0]))
-    expected = torch.nn.functional.interpolate(x[..., 8:-8, 8:-8], scale_factor=2, mode="bilinear", align_corners=False)
-    assert float((scaled - expected)[..., 2:-2, 2:-2].abs().max()) < 0.06
+    expected = torch.nn.functional.interpolate(x[..., 8:-8, 8:-8], scale_factor=2, mode="bicubic", align_corners=False)
+    assert float((scaled - expected)[..., 4:-4, 4:-4].abs().max()) < 0.06
 
 
 def test_pictures_that_shrink_do_not_alias() -> None:
@@ -122,6 +122,21 @@ def test_pictures_that_shrink_do_not_alias() -> None:
     shrunk = fixed(1, geometry__gates=[0.0, 1.0, 1.0, 1.0, 1.0], geometry=[math.log(2 / 3) / ada.SCALE, 0.0, 0.0, 0.0])
     once = gather(x, places(torch.tensor([[[1.5, 0.0, 0.0], [0.0, 1.5, 0.0]]]), 32, 32))
     assert float(ada.geometry(x, 0.5, shrunk).std()) < 0.5 * float(once.std())
+
+
+@pytest.mark.parametrize("size", [6, 32])
+def test_doubling_and_halving(size: int) -> None:
+    even = torch.full((1, 3, size, size), 0.3)
+    torch.testing.assert_close(doubled(even), torch.full((1, 3, 2 * size, 2 * size), 0.3))
+    torch.testing.assert_close(halved(doubled(even)), even)
+    x, y = torch.randn(1, 3, size, size), torch.randn(1, 3, 2 * size, 2 * size)
+    assert float((doubled(x) * y).sum()) == pytest.approx(4 * float((x * halved(y)).sum()), rel=1e-4, abs=1e-3)
+    torch.testing.assert_close(doubled(x).flip(3), doubled(x.flip(3)))
+    # 99% of a wave of 8 pixels and 88% of one of 4 are kept.
+    for period, kept in ((8, 0.99), (4, 0.876)):
+        line = torch.cos(torch.arange(32) * 2 * math.pi / period + 0.4).expand(1, 3, 32, 32).contiguous()
+        again = halved(doubled(line))[..., 8:-8]
+        assert float((again * line[..., 8:-8]).sum() / line[..., 8:-8].square().sum()) == pytest.approx(kept, abs=0.005)
 
 
 def test_gradients_of_both_orders() -> None:
@@ -157,7 +172,7 @@ def test_colours_keep_what_they_should() -> None:
     flipped = changed("luma", color=[0.2, 0.5])
     torch.testing.assert_close(flipped, x - 2 * grey)
     # Hue keeps grey and saturation; three thirds of a turn are none, one third exchanges the channels.
-    hued = changed("hue", color=[0.5, 0.5 + 1 / 6])
+    hued = changed("hue", color=[0.5, 0.5 + 1 / 3])
     torch.testing.assert_close(hued.mean(1, keepdim=True), grey)
     torch.testing.assert_close(hued.norm(dim=1), x.norm(dim=1))
     assert min(float((hued - x.roll(k, 1)).abs().max()) for k in (1, 2)) < 1e-5

@@ -4,10 +4,10 @@ The pipeline is the paper's (appendix B) without its filtering and corruptions, 
 is made with probability p, each picture by itself:
 
 - blit: mirrored, turned by quarters, shifted by whole pixels. Pixels are moved, never mixed.
-- geometry: scaled, turned, stretched, turned again and shifted, all in one affine map. The result is read at four
-  places for each pixel, bilinearly, and averaged, which keeps pictures that shrink to half their size from aliasing;
-  the paper doubles them by a wavelet filter instead, which is sharper and costs more. Beyond the edges is the
-  picture's reflection.
+- geometry: scaled, turned, stretched, turned again and shifted, all in one affine map. Pictures are doubled by cubic
+  interpolation, read bilinearly at that finer grid's places, and halved by the same filter, so that none that shrinks
+  to half its size aliases (the paper's filter is a longer wavelet's). Where nothing is changed by the map this keeps
+  99% of a wave of 8 pixels, 88% of one of 4, along each axis. Beyond the edges is the picture's reflection.
 - color: brightness, contrast, luma, hue and saturation, all in one affine map of the colours.
 """
 
@@ -17,10 +17,9 @@ import math
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
-from ganvas.augment.warp import gather, places
+from ganvas.augment.warp import doubled, gather, halved, places
 from ganvas.config.objective import AdaptiveAugment as AdaptiveAugmentConfig
 from ganvas.rng import Draws
 from ganvas.types import Images, PerImage
@@ -31,8 +30,6 @@ SCALE = 0.2 * math.log(2)
 """Standard deviation of the logarithm of scales and stretches."""
 BRIGHTNESS, CONTRAST, SATURATION = 0.2, 0.5 * math.log(2), math.log(2)
 """Standard deviations: of what is added to all colours; of the logarithms of contrast and saturation."""
-FINER = 2
-"""Places read for each pixel, along rows and along columns."""
 
 
 def blit(x: Images, p: float, draws: Draws) -> Images:
@@ -78,7 +75,7 @@ def geometry(x: Images, p: float, draws: Draws) -> Images:
     angles = math.pi * (2 * draws.uniforms("geometry/angles", 2) - 1)
     maps = _maps(on.float(), angles, draws.normals("geometry", 4))[chosen]
     height, width = x.shape[2:]
-    warped = F.avg_pool2d(gather(x[chosen], places(maps, FINER * height, FINER * width)), FINER)
+    warped = halved(gather(doubled(x[chosen]), places(maps, 2 * height, 2 * width)))
     if len(chosen) == len(x):
         return warped
     return x.index_copy(0, chosen, warped)

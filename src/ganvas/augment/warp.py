@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any, cast
 
 import torch
@@ -29,6 +30,37 @@ def places(maps: Tensor, height: int, width: int) -> Tensor:
         of_x, of_y, shift = maps[:, axis].view(-1, 3, 1, 1).unbind(1)
         torch.add(of_x * x, of_y * y + shift, out=grid[..., axis])
     return grid
+
+
+def _cubic(d: Tensor) -> Tensor:
+    """Keys' interpolation kernel at distances d, in pixels (Keys 1981, eq. 15)."""
+    d = d.abs()
+    near, far = (1.5 * d - 2.5) * d * d + 1, ((2.5 - 0.5 * d) * d - 4) * d + 2
+    return torch.where(d < 1, near, torch.where(d < 2, far, 0.0))
+
+
+@cache
+def _doubling(size: int) -> Tensor:
+    """(2 size, size): cubic interpolation at the centres of half as large pixels, reflected at the edges."""
+    at = (torch.arange(2 * size, dtype=torch.float64) + 0.5) / 2 - 0.5
+    near = at.floor().long()[:, None] + torch.arange(-1, 3)
+    weights = _cubic(at[:, None] - near)
+    near = near.remainder(2 * size)
+    reflected = torch.where(near < size, near, 2 * size - 1 - near)
+    return torch.zeros(2 * size, size, dtype=torch.float64).scatter_add_(1, reflected, weights)
+
+
+def doubled(images: Tensor) -> Tensor:
+    """Pictures (B, C, H, W) at twice the resolution, by cubic interpolation, reflected at their edges."""
+    rows, columns = (_doubling(size).to(images) for size in images.shape[2:])
+    # The kernel as a matrix, since a product of small matrices is faster than a convolution of three maps.
+    return rows @ (images @ columns.t())
+
+
+def halved(images: Tensor) -> Tensor:
+    """Pictures (B, C, 2H, 2W) at half the resolution: the transpose of `doubled`, which leaves even colours as they are."""
+    rows, columns = (_doubling(size // 2).to(images) for size in images.shape[2:])
+    return rows.t() @ (images @ columns) / 4
 
 
 class _Gather(torch.autograd.Function):

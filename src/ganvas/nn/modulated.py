@@ -43,22 +43,26 @@ def apply_kernel(x: Tensor, weight: Tensor, bias: Tensor | None = None, resampli
     return convolve(x, weight, bias)
 
 
-class EqualizedConv(nn.Module):
+class EqualizedConv(nn.Conv2d):
     """A convolution with weights from N(0, 1), divided by the root of their number when used; see `EqualizedLinear`."""
 
     def __init__(
         self, entering: int, leaving: int, kernel: int, *, bias: bool = True, resampling: Resampling | None = None, gain: float = 1.0
     ):
-        super().__init__()
+        super().__init__(entering, leaving, kernel, padding=kernel // 2, bias=bias)
         self.resampling: Resampling | None = resampling
         self.gain, self.scale = gain, gain / math.sqrt(entering * kernel**2)
-        self.weight = nn.Parameter(torch.randn(leaving, entering, kernel, kernel))
-        self.bias = nn.Parameter(torch.zeros(leaving)) if bias else None
 
-    def forward(self, x: Tensor) -> Tensor:
-        """(B, C, H, W) to (B, C', H, W), or twice or half of H and W."""
+    def reset_parameters(self) -> None:
+        """N(0, 1), biases zero."""
+        nn.init.normal_(self.weight)
+        if self.bias is not None:
+            nn.init.zeros_(self.bias)
+
+    def forward(self, input: Tensor) -> Tensor:
+        """(B, C, H, W) to (B, C', H, W), or half of H and W."""
         bias = None if self.bias is None else self.bias * self.gain
-        return apply_kernel(x, self.weight * self.scale, bias, self.resampling)
+        return apply_kernel(input, self.weight * self.scale, bias, self.resampling)
 
 
 class ModulatedConv(nn.Module):
