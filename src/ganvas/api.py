@@ -463,11 +463,9 @@ def sweep_truncation(
         UsageError: `out` is taken, or the run's latents are uniform.
         DataError: the run's data is gone.
     """
-    from ganvas.explore.truncation import TRUNCATIONS
     from ganvas.verbs.exploring import sweep_truncation as run_sweep
 
-    chosen = TRUNCATIONS if truncations is None else truncations
-    return run_sweep(Path(run), Path(out), truncations=chosen, samples=samples, checkpoint=checkpoint, quiet=quiet)
+    return run_sweep(Path(run), Path(out), truncations=truncations, samples=samples, checkpoint=checkpoint, quiet=quiet)
 
 
 def ema(run: AnyPath, sigma: float, *, family: Family | None = None) -> Averaged:

@@ -133,7 +133,7 @@ def test_doubling_and_halving(size: int) -> None:
     assert float((doubled(x) * y).sum()) == pytest.approx(4 * float((x * halved(y)).sum()), rel=1e-4, abs=1e-3)
     torch.testing.assert_close(doubled(x).flip(3), doubled(x.flip(3)))
     # 99% of a wave of 8 pixels and 88% of one of 4 are kept.
-    for period, kept in ((8, 0.99), (4, 0.876)):
+    for period, kept in ((8, 0.99), (4, 0.88)):
         line = torch.cos(torch.arange(32) * 2 * math.pi / period + 0.4).expand(1, 3, 32, 32).contiguous()
         again = halved(doubled(line))[..., 8:-8]
         assert float((again * line[..., 8:-8]).sum() / line[..., 8:-8].square().sum()) == pytest.approx(kept, abs=0.005)

@@ -18,7 +18,7 @@ from ganvas.metrics.evaluate import evaluate as score
 from ganvas.metrics.evaluate import reference
 from ganvas.progress import Progress
 from ganvas.sampling.grid import enlarged, grid, png, titled
-from ganvas.sampling.render import class_labels
+from ganvas.sampling.render import Truncating, class_labels
 from ganvas.training.device import choose_precision
 from ganvas.verbs.evaluating import open_data
 from ganvas.verbs.model import Model, check_numbers, load
@@ -260,18 +260,20 @@ class Sweep(Written):
 
 
 def sweep_truncation(
-    run: str | Path, out: str | Path, *, truncations: Sequence[float | None], samples: int, checkpoint: str | None, quiet: bool
+    run: str | Path, out: str | Path, *, truncations: Sequence[float | None] | None, samples: int, checkpoint: str | None, quiet: bool
 ) -> Sweep:
     """See `ganvas.sweep_truncation`."""
     if samples < 100:
         raise UsageError(f"{samples} samples are too few for scores: expected 100 or more ({SWEEP_SAMPLES:,} is the default)")
-    if not truncations:
+    if truncations is not None and not truncations:
         raise UsageError("there are no truncations to sweep: expected some such as 0.5, 1 and none")
     runs.open_run(run)
     folder = free_folder(out)
     model = load(run, checkpoint=checkpoint)
     if distribution(model) == "uniform":
         raise UsageError(f"{model.folder.path} draws uniform latents, which have no tails to cut off: truncation is for normal ones")
+    if truncations is None:
+        truncations = truncation.PSIS if isinstance(model.sampler, Truncating) else truncation.TRUNCATIONS
     data = open_data(model.folder, None)
     net = load_features(feature_name(model.folder), device=str(model.device))
     real = reference(data.split("train"), data.checksum, net, quiet=quiet)
