@@ -33,7 +33,7 @@ def places(maps: Tensor, height: int, width: int) -> Tensor:
 
 
 def _cubic(d: Tensor) -> Tensor:
-    """Keys' interpolation kernel at distances d, in pixels (Keys 1981, eq. 15)."""
+    """Keys' interpolation kernel at distances d, in pixels (Keys 1981, with a = -1/2)."""
     d = d.abs()
     near, far = (1.5 * d - 2.5) * d * d + 1, ((2.5 - 0.5 * d) * d - 4) * d + 2
     return torch.where(d < 1, near, torch.where(d < 2, far, 0.0))

@@ -222,7 +222,7 @@ def ema(run: Path, sigma: float, as_json: bool) -> None:
     with results_only():
         from ganvas import api
 
-        made = api.ema(run, sigma)
+        made = api.ema(run, sigma=sigma)
     if as_json:
         print_json(made.to_json())
     else:

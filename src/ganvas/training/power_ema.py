@@ -1,9 +1,9 @@
 """Averages whose length is chosen after training (Karras et al. 2024, EDM2, arXiv:2312.02696, section 3 and appendix C).
 
 An average at time t weighs what the parameters were at time s by s^gamma: its profile is (gamma + 1) s^gamma /
-t^(gamma + 1), and its relative width sigma_rel the standard deviation of that, as a share of t (eq. 2 to 4). Two such
+t^(gamma + 1), and its relative width sigma_rel the standard deviation of that, as a share of t (section 3.1). Two such
 averages are tracked and kept at some moments of the run. Afterwards a sum of them stands for any other width: the one
-whose profile is nearest (eq. 5). Time is counted in pictures.
+whose profile is nearest (section 3.2). Time is counted in pictures.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _SMALL = 1e-13
 
 
 def relative_width(exponent: float) -> float:
-    """sigma_rel of a profile's exponent gamma: sqrt(gamma + 1) / ((gamma + 2) sqrt(gamma + 3)) (eq. 4)."""
+    """sigma_rel of a profile's exponent gamma: sqrt(gamma + 1) / ((gamma + 2) sqrt(gamma + 3)) (section 3.1)."""
     return math.sqrt(exponent + 1) / ((exponent + 2) * math.sqrt(exponent + 3))
 
 
@@ -52,7 +52,7 @@ class Profile:
     exponent: float
 
     def product(self, other: Profile, unit: float) -> float:
-        """The integral of both profiles' product, with time in units of `unit` pictures (appendix C, eq. 127)."""
+        """The integral of both profiles' product, with time in units of `unit` pictures (appendix C)."""
         a, b, s, t = self.exponent, other.exponent, self.images / unit, other.images / unit
         # In logarithms: powers of times would overflow for narrow profiles.
         power = (a + b + 1) * math.log(min(s, t)) - (a + 1) * math.log(s) - (b + 1) * math.log(t)
@@ -98,7 +98,7 @@ class PowerEma(Averages):
     def update(self, images: int, batch: int) -> None:
         """Move towards the modules after a step that showed `batch` pictures, `images` in all; keep both where that is due."""
         for averages, gamma in zip(([a for a, _ in self._pairs], self._second), self._exponents, strict=True):
-            # beta = (1 - 1/t)^(gamma + 1) (eq. 3), for a step of a batch: exact for parameters that stay until the next.
+            # beta = (1 - 1/t)^(gamma + 1) (section 3.1), for a step of a batch: exact for parameters that stay until the next.
             weight = 1 - (1 - batch / images) ** (gamma + 1)
             for average, (_, values) in zip(averages, self._pairs, strict=True):
                 torch._foreach_lerp_(average, values, weight)  # pyright: ignore[reportPrivateImportUsage]
