@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from ganvas.api import (
         Run,
         compare,
+        diagnose,
         ema,
         evaluate,
         inspect,
@@ -44,6 +45,7 @@ __all__ = [
     "UserError",
     "__version__",
     "compare",
+    "diagnose",
     "ema",
     "evaluate",
     "inspect",

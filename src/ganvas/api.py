@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from ganvas.families.base import Family
     from ganvas.metrics.compare import Comparison
     from ganvas.metrics.evaluate import Evaluation
+    from ganvas.metrics.health import Health
     from ganvas.verbs.averaging import Averaged
     from ganvas.verbs.exploring import Sweep, Written
     from ganvas.verbs.model import Model
@@ -500,6 +501,17 @@ def report(run: AnyPath, *, plots: bool = False) -> Reported:
     return run_report(Path(run), plots)
 
 
+def diagnose(run: AnyPath) -> Health:
+    """Say how a run is: what is wrong with it, since when, and what usually helps. Also for runs that still go on.
+
+    Raises:
+        RunError: no run.
+    """
+    from ganvas.verbs.reporting import diagnose as run_diagnose
+
+    return run_diagnose(Path(run))
+
+
 def compare(*paths: AnyPath, out: AnyPath | None = None) -> Comparison:
     """Put runs beside each other: scores, parameters, pictures, time, whether they collapsed.
 
@@ -617,6 +629,7 @@ __all__ = [
     "TrainPlan",
     "UserError",
     "compare",
+    "diagnose",
     "ema",
     "evaluate",
     "inspect",

@@ -4,6 +4,7 @@
 config.yaml        the complete config            provenance.json   versions, machine, data and its checksum
 status.json        state, pid, host, heartbeat    metrics.jsonl     one line each log interval
 evaluations.jsonl  scores while training          evaluation.json   the last `ganvas evaluate`
+signals.jsonl      of fixed latents, each look    health.jsonl      what began and ended: findings, rollbacks
 samples/           000020000.png: fixed latents;  checkpoints/      last/ and best/; ema-0.120/ if made
                    real.png: real pictures        averages/         000020000.safetensors, with ema.kind power
 tensorboard/       event files                    report.html       what people read
@@ -87,6 +88,16 @@ class RunFolder:
         return self.path / "evaluations.jsonl"
 
     @property
+    def signals_file(self) -> Path:
+        """One JSON object a line: images, and what a batch of fixed latents looks like (`ganvas.metrics.signals`)."""
+        return self.path / "signals.jsonl"
+
+    @property
+    def health_file(self) -> Path:
+        """One JSON object a line: images, event (begins, ends, rollback) and what it is about."""
+        return self.path / "health.jsonl"
+
+    @property
     def status_file(self) -> Path:
         """See `Status`."""
         return self.path / "status.json"
@@ -153,6 +164,18 @@ class RunFolder:
         """The lines of evaluations.jsonl."""
         return read_lines(self.evaluations_file)
 
+    def signals(self) -> list[dict[str, Any]]:
+        """The lines of signals.jsonl."""
+        return read_lines(self.signals_file)
+
+    def forget(self, images: int) -> None:
+        """Drop lines and grids of what came after `images` pictures: it is trained again. Below zero: all of them."""
+        for file in (self.metrics_file, self.evaluations_file, self.signals_file, self.health_file):
+            truncate_lines(file, images)
+        for seen, path in self.grids():
+            if seen > images >= 0:
+                path.unlink()
+
     def provenance(self) -> dict[str, Any]:
         """Versions, machine, data; empty when the file is missing."""
         return read_json(self.provenance_file) or {}
@@ -208,10 +231,12 @@ def _alive(status: Status) -> bool:
         return True
 
 
-def read_lines(path: Path) -> list[dict[str, Any]]:
-    """The JSON objects of a .jsonl file, none if it is missing; a half-written line is left out."""
+def read_lines(path: Path, start: int = 0) -> list[dict[str, Any]]:
+    """The JSON objects of a .jsonl file from byte `start` on, none if it is missing; a half-written line is left out."""
     try:
-        lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+        with path.open("rb") as file:
+            file.seek(start)
+            lines = file.read().decode("utf-8", "replace").splitlines()
     except OSError:
         return []
     values = []

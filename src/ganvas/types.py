@@ -23,6 +23,8 @@ Styles = Float[Tensor, "b layers size"]
 """StyleGAN's w, one for each layer of each picture."""
 Labels = Int64[Tensor, "b"]
 """Class indices, 0 to classes - 1."""
+Logits = Float[Tensor, "b ..."]
+"""One logit for each picture of a batch, (B,), or several, (B, K): of patches, or of discriminators that judge apart."""
 ClassLogits = Float[Tensor, "b k"]
 """One number for each class, for each picture of a batch."""
 ClassWeights = Float[Tensor, "b k"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from ganvas.augment.diffaug import DiffAugment, color, cutout, translation
+from ganvas.augment.diffaug import DiffAugment, color, cutout, flip, translation
 from ganvas.config import DiffAugment as Config
 
 U = torch.tensor([[0.1, 0.9, 0.4], [0.5, 0.5, 0.5], [0.9, 0.2, 0.99]])
@@ -37,6 +37,13 @@ def test_cutout_removes_a_square_of_half_the_side() -> None:
     assert int((y[0, 0] == 0).sum()) == 64
     corner = cutout(torch.ones(1, 3, 16, 16), torch.tensor([[0.0, 0.0]]))
     assert int((corner[0, 0] == 0).sum()) == 16
+
+
+def test_flip_mirrors_every_other_picture() -> None:
+    x = torch.randn(2, 3, 8, 8)
+    y = flip(x, torch.tensor([[0.2], [0.7]]))
+    assert torch.equal(y[0], x[0].flip(2))
+    assert torch.equal(y[1], x[1])
 
 
 def test_gradients_reach_the_pictures() -> None:

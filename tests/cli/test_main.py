@@ -24,9 +24,8 @@ COMMANDS = sorted(cli.commands)
 
 
 def test_the_commands_are_those_of_the_manual() -> None:
-    names = (
-        "compare doctor ema evaluate info inspect interpolate neighbours prepare recipes report runs sample sweep-truncation timeline train"
-    )
+    names = "compare diagnose doctor ema evaluate info inspect interpolate neighbours "
+    names += "prepare recipes report runs sample sweep-truncation timeline train"
     assert set(COMMANDS) == set(names.split())
 
 

@@ -105,3 +105,26 @@ def test_a_run_that_only_began(ganvas: Any, tmp_path: Path) -> None:
     done = ganvas("info", tmp_path)
     assert done.status == 0
     assert "none yet" in done.out
+
+
+def test_diagnose_says_what_is_seen_since_when_and_what_helps(ganvas: Any, run: RunFolder) -> None:
+    well = {"variety": 1.0, "twins": 0.0, "dimensions": 1.0, "detail": 1.0, "roughness": 1.0, "saturated": 0.0}
+    lines = [{"images": 20_000 * i, **well, "variety": 1.0 if i < 4 else 0.1} for i in range(1, 8)]
+    run.signals_file.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    done = ganvas("diagnose", run.path)
+    assert done.status == 0
+    assert done.out.startswith("collapsed (after 140,000 pictures)")
+    for words in ("mode collapse, since 80,000 pictures", "differ by only 10%", "--set family.optimizer_g.lr=0.0001"):
+        assert words in done.out
+    found = json.loads(ganvas("diagnose", run.path, "--json").out)
+    assert (found["verdict"], found["collapsed"], found["findings"][0]["since"]) == ("collapsed", True, 80_000)
+    assert found["findings"][0]["helps"]
+    run.signals_file.write_text("".join(json.dumps(line) + "\n" for line in lines[:3]))
+    assert "no collapse" in ganvas("diagnose", run.path).out
+    assert "Nothing out of the ordinary was seen." in ganvas("diagnose", run.path).out
+
+
+def test_diagnose_of_no_run_is_said(ganvas: Any, tmp_path: Path) -> None:
+    done = ganvas("diagnose", tmp_path / "nowhere")
+    assert (done.status, done.out) == (1, "")
+    assert "there is no run" in done.err

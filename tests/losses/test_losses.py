@@ -7,9 +7,33 @@ import math
 import pytest
 import torch
 
-from ganvas.config import BceLoss, GradientPenalty, HingeLoss, LeastSquaresLoss, R1Penalty, WassersteinLoss
-from ganvas.losses.adversarial import build_loss, class_loss, cross_entropy, fake_loss, real_loss
-from ganvas.losses.penalties import build_penalty, gradient_penalty, mixture, r1
+from ganvas.config import (
+    BceLoss,
+    GradientPenalty,
+    HingeLoss,
+    LeastSquaresLoss,
+    R1Penalty,
+    R1R2Penalty,
+    RelativisticHingeLoss,
+    RelativisticPairingLoss,
+    WassersteinLoss,
+)
+from ganvas.losses.adversarial import Adversarial, Relativistic, class_loss, cross_entropy, fake_loss, real_loss
+from ganvas.losses.adversarial import build_loss as build
+from ganvas.losses.penalties import build_penalties, gradient_penalty, mixture, r1
+
+
+def build_loss(config: BceLoss | HingeLoss | LeastSquaresLoss | WassersteinLoss) -> Adversarial:
+    loss = build(config)
+    assert isinstance(loss, Adversarial)
+    return loss
+
+
+def relativistic(config: RelativisticPairingLoss | RelativisticHingeLoss) -> Relativistic:
+    loss = build(config)
+    assert isinstance(loss, Relativistic)
+    return loss
+
 
 LOGITS = torch.tensor([-80.0, -2.0, 0.0, 3.0, 80.0])
 
@@ -138,12 +162,63 @@ def test_mixtures_lie_on_the_line() -> None:
 
 def test_penalties_say_where_and_how_much() -> None:
     real, fake, share = torch.randn(2, 3, 2, 2), torch.randn(2, 3, 2, 2), torch.tensor([0.5, 0.5])
-    first, second = build_penalty(R1Penalty(weight=10)), build_penalty(GradientPenalty(weight=10))
-    assert (first.factor, second.factor) == (5, 10)
+    (first,), (second,) = build_penalties(R1Penalty(weight=10)), build_penalties(GradientPenalty(weight=10))
+    assert (first.factor(0), second.factor(0)) == (5, 10)
     assert torch.equal(first.at(real, fake, share), real)
-    assert torch.allclose(second.at(real, fake, share), (real + fake) / 2)
+    torch.testing.assert_close(second.at(real, fake, share), (real + fake) / 2)
 
 
 def test_class_loss_is_the_surprise() -> None:
     assert torch.allclose(class_loss(torch.zeros(2, 4), torch.tensor([0, 3])), torch.full((2,), math.log(4)))
     assert class_loss(torch.tensor([[50.0, 0, 0]]), torch.tensor([0])).item() == pytest.approx(0, abs=1e-6)
+
+
+def test_relativistic_pairing_is_the_logistic_loss_of_differences() -> None:
+    loss, real, fake = relativistic(RelativisticPairingLoss()), torch.tensor([2.0, -1, 80]), torch.tensor([2.0, 1, -80])
+    assert loss.discriminator(real, fake).tolist() == pytest.approx([math.log(2), math.log(1 + math.exp(2)), 0])
+    assert loss.generator(real, fake).tolist() == pytest.approx([math.log(2), math.log(1 + math.exp(-2)), 160])
+    # With one picture on each side it is Goodfellow's loss of the difference.
+    assert torch.allclose(loss.discriminator(real, fake), build_loss(BceLoss()).real(real - fake), atol=1e-6)
+
+
+def test_relativistic_hinge_compares_with_the_mean_of_the_others() -> None:
+    loss, real, fake = relativistic(RelativisticHingeLoss()), torch.tensor([1.0, 3]), torch.tensor([0.0, -1])
+    # Means 2 and -0.5: real pictures are 1.5 and 3.5 above fakes, fakes 2 and 3 below real ones.
+    assert loss.discriminator(real, fake).tolist() == [0, 0]
+    assert loss.generator(real, fake).tolist() == [1 + 1.5 + 1 + 2, 1 + 3.5 + 1 + 3]
+    assert loss.against(real, fake).tolist() == [1.5, 3.5]
+
+
+@pytest.mark.parametrize("config", [RelativisticPairingLoss(), RelativisticHingeLoss()])
+def test_relativistic_losses_see_differences_only_and_pull_apart(config: RelativisticPairingLoss | RelativisticHingeLoss) -> None:
+    loss = relativistic(config)
+    real, fake = torch.tensor([0.1, -0.3, 0.2], requires_grad=True), torch.tensor([0.0, 0.2, -0.1], requires_grad=True)
+    for side, sign in ((loss.discriminator, -1), (loss.generator, 1)):
+        assert torch.allclose(side(real, fake), side(real + 7, fake + 7), atol=1e-5)
+        up, down = torch.autograd.grad(side(real, fake).sum(), (real, fake))
+        assert (up.sign() == sign).all()
+        assert (down.sign() == -sign).all()
+    # Several logits for a picture are judged apart.
+    many = loss.discriminator(torch.stack([real, fake], 1), torch.stack([fake, real], 1))
+    assert torch.allclose(many[:, 0], loss.discriminator(real, fake))
+
+
+def test_label_noise_turns_all_logits_of_a_picture() -> None:
+    loss, logits, flipped = build_loss(HingeLoss()), torch.tensor([[2.0, 3], [2, 3]]), torch.tensor([True, False])
+    assert real_loss(loss, logits, flipped).tolist() == [[3, 4], [0, 0]]
+    assert fake_loss(loss, logits, flipped).tolist() == [[0, 0], [3, 4]]
+
+
+def test_r1_and_r2_look_at_either_side_and_their_weight_may_move() -> None:
+    real, fake, share = torch.randn(2, 3, 2, 2), torch.randn(2, 3, 2, 2).bfloat16(), torch.tensor([0.5, 0.5])
+    first, second = build_penalties(R1R2Penalty(weight=2, final_weight=0.2))
+    assert [(p.name, p.of) for p in (first, second)] == [("r1", "real"), ("r2", "fake")]
+    assert torch.equal(first.at(real, fake, share), real)
+    assert torch.equal(second.at(real, fake, share), fake.float())
+    for penalty in (first, second):
+        assert [penalty.factor(t) for t in (0, 0.5, 1)] == pytest.approx([1, 0.55, 0.1])
+    assert build_penalties(R1R2Penalty(weight=2))[0].factor(1) == 1
+    weight = torch.randn(3, 2, 2)
+    at = second.at(real, fake, share).requires_grad_()
+    assert torch.allclose(second.value(at, (at * weight).sum((1, 2, 3))), weight.square().sum().expand(2))
+    assert build_penalties(None) == ()

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from curves import build as build_gan
 from curves import narrow, train
-from ganvas.config import LatentConfig, PathLengthRegulariser, Stylegan2Discriminator, Stylegan2Generator, io
+from ganvas.config import LatentConfig, Stylegan2Discriminator, Stylegan2Generator, io
 from ganvas.errors import UsageError
 from ganvas.families.samplers import StyleSampler
 from ganvas.losses.penalties import r1
@@ -180,14 +180,14 @@ def test_path_lengths_of_a_linear_generator() -> None:
 
 
 def test_the_penalty_is_the_variance_about_a_moving_mean() -> None:
-    penalty = PathLength(PathLengthRegulariser(decay=0.9), 64)
-    assert penalty.weight == pytest.approx(math.log(2) / (64**2 * math.log(32)))
+    penalty = PathLength(0.9)
+    assert usual_weight(64) == pytest.approx(math.log(2) / (64**2 * math.log(32)))
     assert usual_weight(1024) == pytest.approx(1.06e-7, rel=0.01)
-    torch.testing.assert_close(penalty.penalty(torch.tensor([1.0, 3.0])), torch.tensor([1.0, 1.0]))
-    torch.testing.assert_close(penalty.penalty(torch.tensor([12.0])), torch.tensor([(12 - (0.9 * 2 + 0.1 * 12)) ** 2]))
-    other = PathLength(PathLengthRegulariser(decay=0.9), 64)
+    torch.testing.assert_close(penalty(torch.tensor([1.0, 3.0])), torch.tensor([1.0, 1.0]))
+    torch.testing.assert_close(penalty(torch.tensor([12.0])), torch.tensor([(12 - (0.9 * 2 + 0.1 * 12)) ** 2]))
+    other = PathLength(0.9)
     other.load_state_dict(penalty.state_dict())
-    torch.testing.assert_close(other.penalty(torch.tensor([5.0])), penalty.penalty(torch.tensor([5.0])))
+    torch.testing.assert_close(other(torch.tensor([5.0])), penalty(torch.tensor([5.0])))
 
 
 def test_path_lengths_come_when_due_and_reach_every_part_of_the_generator() -> None:
@@ -206,12 +206,14 @@ def test_path_lengths_come_when_due_and_reach_every_part_of_the_generator() -> N
 NARROW_64 = {f"family.{player}.{key}": value for player in ("generator", "discriminator") for key, value in NARROW.items()}
 
 
-def test_the_mean_path_length_is_state_of_the_family() -> None:
+def test_the_mean_path_length_is_a_module_and_the_augmentation_is_state_of_the_family() -> None:
     config = narrow("stylegan2-64")
     family, _ = train(config, 1)
+    kept = family.modules()["regulariser"].state_dict()
+    assert float(kept["mean"]) > 0
+    assert int(kept["updates"]) == 1
     other = build_gan(config)
     state = family.state_dict()  # type: ignore[attr-defined]
-    assert float(state["path_length"]["mean"]) > 0
     assert state["augment"]["batches"] == 1
     other.load_state_dict(state)  # type: ignore[attr-defined]
     assert other.state_dict() == state  # type: ignore[attr-defined]

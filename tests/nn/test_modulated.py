@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 from ganvas.nn.linear import EqualizedLinear
 from ganvas.nn.modulated import EqualizedConv, ModulatedConv
-from ganvas.nn.resample import double, pool, smooth
+from ganvas.nn.resample import blur, smooth_double, smooth_pool
 
 UP: dict[str, Any] = {"resampling": "up"}
 
@@ -24,7 +24,7 @@ def by_groups(layer: ModulatedConv, x: Tensor, style: Tensor, bias: Tensor) -> T
     if layer.demodulate:
         weight = weight / (weight.square().sum((2, 3, 4), keepdim=True) + 1e-8).sqrt()
     if layer.resampling == "up":
-        x = smooth(double(x))
+        x = smooth_double(x)
     b, c, height, width = x.shape
     kernels = weight.flatten(0, 1) * layer.gain
     y = F.conv2d(x.reshape(1, b * c, height, width), kernels, padding=kernels.shape[2] // 2, groups=b)
@@ -63,7 +63,7 @@ def test_gradients_are_the_numbers() -> None:
     layer = EqualizedConv(2, 3, 3, resampling="down").double()
     x = torch.randn(1, 2, 6, 6, dtype=torch.float64, requires_grad=True)
     assert torch.autograd.gradcheck(layer, x)
-    assert torch.autograd.gradgradcheck(smooth, x)
+    assert torch.autograd.gradgradcheck(blur, x)
 
 
 def test_smoothing_makes_the_filter_1331() -> None:
@@ -72,8 +72,8 @@ def test_smoothing_makes_the_filter_1331() -> None:
     kernel = (taps[:, None] * taps).expand(3, 1, 4, 4)
     down = F.conv2d(x, kernel / 64, stride=2, padding=1, groups=3)
     up = F.conv_transpose2d(x, kernel / 16, stride=2, padding=1, groups=3)
-    torch.testing.assert_close(pool(smooth(x)), down)
-    torch.testing.assert_close(smooth(double(x)), up)
+    torch.testing.assert_close(smooth_pool(x), down)
+    torch.testing.assert_close(smooth_double(x), up)
 
 
 def test_equalised_layers_keep_unit_variance_and_learn_at_their_rate() -> None:

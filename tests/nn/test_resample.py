@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ganvas.nn.resample import Conv1x1, Conv3x3, DownConv3x3, UpConv3x3, double, pool
+from ganvas.nn.resample import Conv1x1, Conv3x3, DownConv3x3, UpConv3x3, blur, double, pool, smooth_double, smooth_pool
 
 
 def plain(layer: nn.Conv2d, x: Tensor) -> Tensor:
@@ -71,3 +73,21 @@ def test_gradients_of_gradients() -> None:
     x = torch.randn(1, 2, 4, 4, dtype=torch.float64, requires_grad=True)
     for kind in KINDS:
         assert torch.autograd.gradgradcheck(kind(2, 3).double(), (x,), fast_mode=True)
+
+
+def test_smooth_resampling_is_by_one_three_three_one() -> None:
+    line = torch.tensor([1.0, 3, 3, 1], dtype=torch.float64) / 8
+    kernel = (line[:, None] * line).expand(5, 1, 4, 4)
+    x = torch.randn(2, 5, 8, 8, dtype=torch.float64).contiguous(memory_format=torch.channels_last)
+    assert torch.allclose(smooth_pool(x), F.conv2d(x, kernel, stride=2, padding=1, groups=5))
+    assert torch.allclose(smooth_double(x), F.conv_transpose2d(x, 4 * kernel, stride=2, padding=1, groups=5))
+    # Away from the edges, where zeros come in, that is bilinear interpolation.
+    expected = F.interpolate(x, scale_factor=2, mode="bilinear")
+    assert torch.allclose(smooth_double(x)[:, :, 1:-1, 1:-1], expected[:, :, 1:-1, 1:-1])
+
+
+@pytest.mark.parametrize("resample", [blur, smooth_double, smooth_pool])
+def test_smooth_resampling_can_be_differentiated_twice(resample: Callable[[Tensor], Tensor]) -> None:
+    x = torch.randn(1, 2, 4, 4, dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(resample, (x,), fast_mode=True)
+    assert torch.autograd.gradgradcheck(resample, (x,), fast_mode=True)

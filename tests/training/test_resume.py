@@ -18,6 +18,7 @@ from safetensors.torch import load_file
 import ganvas
 from denoiser import Denoiser
 from ganvas.errors import RunError, UsageError
+from ganvas.metrics.quick import QuickScores
 from ganvas.runs import RunFolder
 from ganvas.training.loop import Trainer
 from small import config
@@ -103,6 +104,21 @@ SETTINGS = {
         "train__precision": "bf16",
         "ema": {"kind": "power", "every": 16, "snapshots": 4},
     },
+    # Noise, a random part to draw again, logits of patches, and averages of what D says.
+    "fastgan": {
+        "recipe": "fastgan64",
+        "family__generator__labels": "embedding",
+        "family__discriminator__labels": "projection",
+        "family__regulariser": {"kind": "lecam"},
+        "train__precision": "bf16",
+    },
+    "projected": {"recipe": "projected32", "train__precision": "bf16"},
+    # Weights of penalties and beta2 that move with the rate, and all terms of consistency.
+    "r3gan": {
+        "recipe": "r3gan32",
+        "family__regulariser": {"kind": "consistency", "real": 10, "fake": 10, "latent": 5, "spread": 0.5},
+    },
+    "relativistic": {"recipe": "sngan32-diffaug", "family__loss": {"kind": "relativistic_hinge"}},
 }
 
 
@@ -128,7 +144,9 @@ def test_stopped_and_resumed_equals_uninterrupted(packed: Path, tmp_path: Path, 
 def test_a_plateau_falls_alike_after_a_resume(packed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     # A number made of the samples stands in for their KID, which takes seconds. It is never better by 99%: the rate
     # halves at the second evaluation and at each one after.
-    monkeypatch.setattr("ganvas.monitor.best.quick_kid", lambda batches, *_: sum(float(b.mean()) for b in batches))
+    monkeypatch.setattr(
+        "ganvas.monitor.best.quick_scores", lambda batches, *_: QuickScores(sum(float(b.mean()) for b in batches), None, None, 0)
+    )
     plateau = {"kind": "plateau", "patience": 1, "threshold": 0.99, "gamma": 0.5}
     planned = config(data=packed, train__images=256, schedule=plateau, evaluation={"every": 32, "samples": 100}, log__every=16)
     ganvas.train(planned, out=tmp_path / "whole", quiet=True)

@@ -25,6 +25,21 @@ def test_constant_linear_cosine() -> None:
     assert factors(late, every=25) == pytest.approx([1, 1, 1, 0.6, 0.2])
 
 
+def test_a_rate_can_have_fallen_before_the_end() -> None:
+    early = ScheduleConfig(kind="linear", start=0.2, end=0.6, final=0.25)
+    assert factors(early, every=20) == pytest.approx([1, 1, 0.625, 0.25, 0.25, 0.25])
+    with pytest.raises(UsageError, match="must be below end"):
+        io.load("dcgan32", (), {"schedule": {"kind": "cosine", "start": 0.5, "end": 0.5}})
+
+
+def test_what_moves_along_knows_how_far_the_rate_has_come() -> None:
+    cosine = build_schedule(ScheduleConfig(kind="cosine", end=0.5, final=0.25))
+    assert [cosine.annealed(i, 100) for i in (0, 25, 50, 100)] == pytest.approx([0, 0.5, 1, 1])
+    assert cosine.annealed(10, None) == 0
+    for other in (ScheduleConfig(), StepSchedule(), PlateauSchedule()):
+        assert build_schedule(other).annealed(90, 100) == 0
+
+
 def test_warmup_rises_with_any() -> None:
     for config in (ScheduleConfig(warmup_images=50), StepSchedule(warmup_images=50, steps=1), PlateauSchedule(warmup_images=50)):
         assert factors(config)[:2] == pytest.approx([0.02, 0.22])

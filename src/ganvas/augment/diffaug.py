@@ -9,7 +9,7 @@ from ganvas import rng
 from ganvas.config.objective import DiffAugment as DiffAugmentConfig
 from ganvas.types import Images
 
-_NUMBERS = {"color": 3, "translation": 2, "cutout": 2}
+_NUMBERS = {"color": 3, "translation": 2, "cutout": 2, "flip": 1}
 
 
 class DiffAugment:
@@ -68,4 +68,9 @@ def cutout(x: Images, u: Tensor, ratio: float = 0.5) -> Images:
     return x * (~cut)[:, None].to(x.dtype)
 
 
-_CHANGES = {"color": color, "translation": translation, "cutout": cutout}
+def flip(x: Images, u: Tensor) -> Images:
+    """Mirrored left to right, every other picture at random."""
+    return torch.where(u[:, :, None, None] < 0.5, x.flip(3), x)
+
+
+_CHANGES = {"color": color, "translation": translation, "cutout": cutout, "flip": flip}

@@ -22,7 +22,7 @@ from ganvas.cli.explore import compare, interpolate, report, sweep_truncation, t
 from ganvas.cli.neighbours import neighbours
 from ganvas.cli.recipes import recipes
 from ganvas.cli.results import ema, evaluate, sample
-from ganvas.cli.runs import info, runs
+from ganvas.cli.runs import diagnose, info, runs
 from ganvas.cli.train import train
 from ganvas.errors import UserError, nearest
 
@@ -83,8 +83,9 @@ def cli(ctx: click.Context) -> None:
         click.echo(ctx.get_help())
 
 
+_RESULTS = (evaluate, neighbours, sample, ema)
 _EXPLORING = (interpolate, timeline, sweep_truncation, report, compare)
-for _command in (recipes, prepare, inspect, train, evaluate, neighbours, sample, ema, *_EXPLORING, runs, info, doctor):
+for _command in (recipes, prepare, inspect, train, *_RESULTS, *_EXPLORING, diagnose, runs, info, doctor):
     cli.add_command(_command)
 
 

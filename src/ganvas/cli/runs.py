@@ -1,4 +1,4 @@
-"""`ganvas runs` and `ganvas info`."""
+"""`ganvas runs`, `ganvas info` and `ganvas diagnose`."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ganvas.cli.base import CONTEXT, ExampleCommand, json_option, print_json, table
+from ganvas.cli.base import CONTEXT, ExampleCommand, json_option, print_json, results_only, table
 from ganvas.errors import RunError, UserError
 from ganvas.units import format_bytes, format_duration, format_energy
 
@@ -148,3 +148,28 @@ def _lines(r: dict[str, Any]) -> list[tuple[str, str]]:
     lines.extend((name, r[key]) for name, key in (("last grid", "last_grid"), ("report", "report")) if r[key])
     lines.append(("on disk", format_bytes(r["bytes"])))
     return [line for line in lines if line[1]]
+
+
+@click.command(
+    cls=ExampleCommand,
+    context_settings=CONTEXT,
+    examples="""
+    ganvas diagnose runs/00001-dcgan64-pictures
+    ganvas diagnose runs/00001-dcgan64-pictures --json
+    """,
+)
+@click.argument("run", type=click.Path(path_type=Path))
+@json_option
+def diagnose(run: Path, as_json: bool) -> None:
+    """Say whether RUN is well: what is wrong, since when, and what usually helps.
+
+    Also for a run that still goes on. Older runs without signals are judged by their grids, numbers and scores.
+    """
+    with results_only():
+        from ganvas import api
+
+        found = api.diagnose(run)
+    if as_json:
+        print_json(found.to_json())
+    else:
+        click.echo(found.summary())

@@ -43,7 +43,10 @@ class GanConfig(Part):
     )
     loss: Loss = BceLoss()
     penalty: Penalty | None = None
-    regulariser: Regulariser | None = Field(default=None, description="of the generator: of its weights, or of its path lengths")
+    regulariser: Regulariser | None = Field(
+        default=None,
+        description="of the generator's weights (orthogonal) or path lengths, or of what the discriminator says (lecam, consistency)",
+    )
     critic_augment: CriticAugment | None = None
     optimizer_g: Optimizer = AdamConfig()
     optimizer_d: Optimizer = AdamConfig()

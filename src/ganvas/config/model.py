@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from ganvas.config.base import Part, kind_or
+from ganvas.config.modern import FastganDiscriminator, FastganGenerator, ProjectedDiscriminator, R3ganDiscriminator, R3ganGenerator
 from ganvas.config.residual import BigganDiscriminator, BigganGenerator, ResnetDiscriminator, ResnetGenerator
 from ganvas.config.stylegan import Stylegan2Discriminator, Stylegan2Generator
 
@@ -86,10 +87,19 @@ class MlpDiscriminator(_Mlp):
 
 
 Generator = Annotated[
-    DcganGenerator | MlpGenerator | ResnetGenerator | BigganGenerator | Stylegan2Generator, Field(discriminator="kind"), kind_or("dcgan")
+    DcganGenerator | MlpGenerator | ResnetGenerator | BigganGenerator | Stylegan2Generator | FastganGenerator | R3ganGenerator,
+    Field(discriminator="kind"),
+    kind_or("dcgan"),
 ]
 Discriminator = Annotated[
-    DcganDiscriminator | MlpDiscriminator | ResnetDiscriminator | BigganDiscriminator | Stylegan2Discriminator,
+    DcganDiscriminator
+    | MlpDiscriminator
+    | ResnetDiscriminator
+    | BigganDiscriminator
+    | Stylegan2Discriminator
+    | FastganDiscriminator
+    | ProjectedDiscriminator
+    | R3ganDiscriminator,
     Field(discriminator="kind"),
     kind_or("dcgan"),
 ]

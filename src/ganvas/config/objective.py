@@ -53,7 +53,22 @@ class WassersteinLoss(Part):
     )
 
 
-Loss = Annotated[BceLoss | HingeLoss | LeastSquaresLoss | WassersteinLoss, Field(discriminator="kind")]
+class RelativisticPairingLoss(Part):
+    """D says how much more real a picture is than a fake, in pairs (Jolicoeur-Martineau 2019, RpGAN; Huang et al. 2024, eq. 2)."""
+
+    kind: Literal["relativistic_pairing"] = "relativistic_pairing"
+
+
+class RelativisticHingeLoss(Part):
+    """Hinge on how much more real a picture is than the mean fake, and the other way round (Jolicoeur-Martineau 2019, RaHingeGAN)."""
+
+    kind: Literal["relativistic_hinge"] = "relativistic_hinge"
+
+
+Loss = Annotated[
+    BceLoss | HingeLoss | LeastSquaresLoss | WassersteinLoss | RelativisticPairingLoss | RelativisticHingeLoss,
+    Field(discriminator="kind"),
+]
 
 
 class R1Penalty(Part):
@@ -72,7 +87,18 @@ class GradientPenalty(Part):
     every: int = Field(default=1, ge=1, description="steps between two penalties; each is multiplied by this (lazy regularisation)")
 
 
-Penalty = Annotated[R1Penalty | GradientPenalty, Field(discriminator="kind"), kind_or("r1")]
+class R1R2Penalty(Part):
+    """Squared gradients of D at real pictures and at fakes (Mescheder et al. 2018, eq. 9 and 10; Huang et al. 2024, eq. 3)."""
+
+    kind: Literal["r1r2"] = "r1r2"
+    weight: float = Field(default=1.0, gt=0, description="gamma; each of the two is gamma/2 times the squared norm")
+    final_weight: float | None = Field(
+        default=None, gt=0, description="gamma moves to this as the schedule's rate moves to its final one; null: it stays"
+    )
+    every: int = Field(default=1, ge=1, description="steps between two penalties; each is multiplied by this (lazy regularisation)")
+
+
+Penalty = Annotated[R1Penalty | GradientPenalty | R1R2Penalty, Field(discriminator="kind"), kind_or("r1")]
 
 
 class OrthogonalRegulariser(Part):
@@ -95,14 +121,53 @@ class PathLengthRegulariser(Part):
     shrink: int = Field(default=2, ge=1, description="it looks at one fake for so many of a batch")
 
 
-Regulariser = Annotated[OrthogonalRegulariser | PathLengthRegulariser, Field(discriminator="kind"), kind_or("orthogonal")]
+class LecamRegulariser(Part):
+    """Keeps D's answers for real pictures near its average answer for fakes, and the other way round (Tseng et al. 2021)."""
+
+    kind: Literal["lecam"] = "lecam"
+    weight: float = Field(default=0.3, gt=0, description="lambda; 0.3 in the paper, 0.01 beside StyleGAN2's R1")
+    decay: float = Field(default=0.99, gt=0, lt=1, description="share of the old value in each moving average of D's answers")
+
+
+Change = Literal["color", "translation", "cutout", "flip"]
+
+
+class ConsistencyRegulariser(Part):
+    """D should say the same of a picture and of the picture changed a little.
+
+    CR is of real pictures (Zhang et al. 2020), bCR also of fakes, zCR of fakes whose latents lie close together, and
+    ICR is bCR and zCR (Zhao et al. 2021). A weight of zero leaves a term and its cost away.
+    """
+
+    kind: Literal["consistency"] = "consistency"
+    real: float = Field(default=10.0, ge=0, description="weight at real pictures: CR")
+    fake: float = Field(default=0.0, ge=0, description="weight at fakes: bCR (10 in the paper)")
+    latent: float = Field(default=0.0, ge=0, description="weight at fakes of neighbouring latents: zCR (5 in the paper)")
+    spread: float = Field(
+        default=0.0, ge=0, description="weight with which G keeps fakes of neighbouring latents apart: zCR (0.5 in the paper)"
+    )
+    noise: float = Field(default=0.05, gt=0, description="deviation of the noise that makes a latent its neighbour")
+    policy: tuple[Change, ...] = Field(default=("flip", "translation"), min_length=1, description="what changes a picture a little")
+
+    @model_validator(mode="after")
+    def _does_something(self) -> ConsistencyRegulariser:
+        if not (self.real or self.fake or self.latent or self.spread):
+            raise ValueError("a consistency regulariser without any weight does nothing: set real, fake, latent or spread above zero")
+        return self
+
+
+Regulariser = Annotated[
+    OrthogonalRegulariser | PathLengthRegulariser | LecamRegulariser | ConsistencyRegulariser,
+    Field(discriminator="kind"),
+    kind_or("orthogonal"),
+]
 
 
 class DiffAugment(Part):
     """The same differentiable change of real and fake pictures before D (Zhao et al. 2020)."""
 
     kind: Literal["diffaugment"] = "diffaugment"
-    policy: tuple[Literal["color", "translation", "cutout"], ...] = ("color", "translation", "cutout")
+    policy: tuple[Change, ...] = ("color", "translation", "cutout")
 
 
 class AdaptiveAugment(Part):

@@ -19,6 +19,9 @@ class AdamConfig(Part):
     kind: Literal["adam"] = "adam"
     lr: float = Field(default=2e-4, gt=0)
     betas: tuple[float, float] = (0.5, 0.999)
+    final_beta2: float | None = Field(
+        default=None, gt=0, lt=1, description="beta2 moves to this as the schedule's rate moves to its final one; null: it stays"
+    )
     eps: float = Field(default=1e-8, gt=0)
 
 
@@ -42,7 +45,14 @@ class ScheduleConfig(_Schedule):
 
     kind: Literal["constant", "linear", "cosine"] = "constant"
     start: float = Field(default=0.0, ge=0, lt=1, description="share of the run after which the rate begins to fall")
+    end: float = Field(default=1.0, gt=0, le=1, description="share of the run at which the rate has fallen to its final value")
     final: float = Field(default=0.0, ge=0, le=1, description="factor at the end")
+
+    @model_validator(mode="after")
+    def _falls_forwards(self) -> ScheduleConfig:
+        if not self.start < self.end:
+            raise ValueError(f"start ({self.start:g}) must be below end ({self.end:g})")
+        return self
 
 
 class StepSchedule(_Schedule):

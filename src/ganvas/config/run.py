@@ -101,6 +101,18 @@ class RunConfig(Part):
     samples: SamplesConfig = SamplesConfig()
     checkpoint: CheckpointConfig = CheckpointConfig()
     evaluation: EvaluationConfig | None = EvaluationConfig()
+    on_collapse: Literal["stop", "rollback"] | None = Field(
+        default=None,
+        description="when the run's health says that it collapsed: stop it, or roll back to the best checkpoint and halve the learning rates, three times at most; null: say so and go on",
+    )
+
+    @model_validator(mode="after")
+    def _rollback_has_a_target(self) -> RunConfig:
+        if self.on_collapse == "rollback" and self.evaluation is None:
+            raise ValueError(
+                "on_collapse is rollback, which goes back to the checkpoint with the best KID, but evaluation is null: set evaluation.samples"
+            )
+        return self
 
     @model_validator(mode="after")
     def _plateau_has_a_signal(self) -> RunConfig:

@@ -28,6 +28,8 @@ class StepState:
     images: int = 0
     """Real pictures drawn before this step."""
     step: int = 0
+    annealed: float = 0.0
+    """How far the learning rates have come on the way to their final values, 0 to 1."""
     label_weights: Tensor | None = field(default=None, repr=False)
     """(classes,) how often each class appears in the data; None without classes."""
 

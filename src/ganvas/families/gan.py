@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -13,15 +14,17 @@ from ganvas import rng
 from ganvas.augment import build_critic_augment
 from ganvas.augment.ada import AdaptiveAugment
 from ganvas.config.family import GanConfig
-from ganvas.config.objective import OrthogonalRegulariser, PathLengthRegulariser, WassersteinLoss
+from ganvas.config.objective import WassersteinLoss
 from ganvas.errors import UsageError
 from ganvas.families.base import Draw, StepState
-from ganvas.families.optimizers import build_optimizer
+from ganvas.families.optimizers import anneal, build_optimizer
+from ganvas.families.regularising import Players, Shown, Terms, build_regulariser
 from ganvas.families.samplers import GanSampler, StyleSampler
-from ganvas.losses.adversarial import build_loss, class_loss, fake_loss, real_loss
-from ganvas.losses.penalties import build_penalty
-from ganvas.losses.regularisers import PathLength, orthogonal_penalty
+from ganvas.losses.adversarial import Relativistic, build_loss, class_loss, fake_loss, real_loss
+from ganvas.losses.penalties import build_penalties
+from ganvas.losses.regularisers import per_picture
 from ganvas.models import build_discriminator, build_generator
+from ganvas.models.common import SelfSupervised
 from ganvas.models.ranges import take_uniform_latents
 from ganvas.models.stylegan2 import Generator as StyleGenerator
 from ganvas.nn.norm import batch_norms
@@ -29,7 +32,18 @@ from ganvas.nn.spectral import count_updates
 from ganvas.rng import Draws
 from ganvas.sampling import latent
 from ganvas.sampling.labels import draw_labels
-from ganvas.types import Batch, ClassLogits, Images, Labels, Latents, PerImage
+from ganvas.types import Batch, ClassLogits, Images, Labels, Latents, Logits, PerImage
+
+
+@dataclass(frozen=True)
+class Opinion:
+    """What a discriminator says of a batch."""
+
+    logits: Logits
+    classes: ClassLogits | None = None
+    """An auxiliary classifier's."""
+    own: Terms = field(default_factory=dict)
+    """Terms that it adds to its own loss: how well it draws the real pictures again."""
 
 
 class Gan:
@@ -50,20 +64,20 @@ class Gan:
             )
         self.config = config
         self.classes = classes if config.conditional else 0
+        self.loss = build_loss(config.loss)
+        self.penalties = build_penalties(config.penalty)
+        self.regulariser = build_regulariser(config.regulariser, seed, resolution)
         rng.seed_torch(seed, "weights")
         self.generator = build_generator(config.generator, resolution, config.latent.size, self.classes, config.pixel_range)
         if config.latent.distribution == "uniform":
             take_uniform_latents(self.generator)
         self.discriminator = build_discriminator(config.discriminator, resolution, self.classes, config.pixel_range)
-        for module in (self.generator, self.discriminator):
+        for module in self.modules().values():
             module.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.loss = build_loss(config.loss)
-        self.penalty = build_penalty(config.penalty) if config.penalty else None
         self.clip = config.loss.clip if isinstance(config.loss, WassersteinLoss) else None
-        self.label_noise = 0.0 if isinstance(config.loss, WassersteinLoss) else config.loss.label_noise
+        self.label_noise: float = getattr(config.loss, "label_noise", 0.0)
         self.auxiliary = config.discriminator.labels == "auxiliary"
         self.augment = build_critic_augment(config.critic_augment, seed) if config.critic_augment else None
-        self.path_length = PathLength(config.regulariser, resolution) if isinstance(config.regulariser, PathLengthRegulariser) else None
         self._optimizers = {
             "generator": build_optimizer(self.generator, config.optimizer_g),
             "discriminator": build_optimizer(self.discriminator, config.optimizer_d),
@@ -72,70 +86,80 @@ class Gan:
             count_updates(optimizer)
 
     def modules(self) -> Mapping[str, nn.Module]:
-        """`generator` and `discriminator`."""
-        return {"generator": self.generator, "discriminator": self.discriminator}
+        """`generator` and `discriminator`, and `regulariser` where it remembers something."""
+        state = self.regulariser.state if self.regulariser else None
+        return {"generator": self.generator, "discriminator": self.discriminator} | ({"regulariser": state} if state else {})
 
     def optimizers(self) -> Mapping[str, torch.optim.Optimizer]:
         """One for each player."""
         return self._optimizers
 
     def state_dict(self) -> dict[str, Any]:
-        """What the next step depends on beside modules and optimizers: the augmentation's probability, the mean path length."""
-        owners = {"augment": self.augment, "path_length": self.path_length}
-        return {name: owner.state_dict() for name, owner in owners.items() if isinstance(owner, AdaptiveAugment | PathLength)}
+        """What the next step depends on beside modules and optimizers: the augmentation's probability."""
+        return {"augment": self.augment.state_dict()} if isinstance(self.augment, AdaptiveAugment) else {}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Restore `state_dict`."""
         if isinstance(self.augment, AdaptiveAugment):
             self.augment.load_state_dict(state["augment"])
-        if self.path_length is not None:
-            self.path_length.load_state_dict(state["path_length"])
 
     def step(self, draw: Draw, state: StepState) -> dict[str, Tensor]:
         """`d_steps` updates of D on new pictures, then one of G; D rests at all but every `d_every`-th step."""
+        anneal(self._optimizers["generator"], self.config.optimizer_g, state.annealed)
+        anneal(self._optimizers["discriminator"], self.config.optimizer_d, state.annealed)
         for _ in range(self.config.d_steps - 1):
             batch = draw()
             with torch.no_grad():
-                fakes, labels = self._fakes(batch, state, "fake")
-            self._step_discriminator(batch, fakes, labels, state)
+                fakes = self._fakes(batch, state, "fake")
+            self._step_discriminator(batch, fakes, state)
         learns = state.step % self.config.d_every == 0
         # Pictures that D skips were drawn and count as shown: lengths and schedules mean the same for all recipes.
         batch, reuse = draw(), self.config.reuse_fakes or not learns
         # Where G's step judges the same fakes again instead of making others, their graph is kept for it.
         with contextlib.nullcontext() if reuse else torch.no_grad():
-            fakes, labels = self._fakes(batch, state, "fake")
-        metrics = self._step_discriminator(batch, fakes.detach(), labels, state) if learns else {}
+            fakes = self._fakes(batch, state, "fake")
+        metrics = self._step_discriminator(batch, replace(fakes, images=fakes.images.detach()), state) if learns else {}
         if not reuse:
-            fakes, labels = self._fakes(batch, state, "fake_g")
-        return metrics | self._step_generator(fakes, labels, batch, state)
+            fakes = self._fakes(batch, state, "fake_g")
+        return metrics | self._step_generator(batch, replace(fakes, stream="generator"), state)
 
-    def _step_discriminator(self, batch: Batch, fakes: Images, labels: Labels | None, state: StepState) -> dict[str, Tensor]:
-        real_logits, real_classes = self.critic(batch.images, batch.labels, "real", batch.start, state)
-        fake_logits, fake_classes = self.critic(fakes, labels, "fake", batch.start, state)
-        loss_real = real_loss(self.loss, real_logits, self._flips("real", batch, state)).mean()
-        loss_fake = fake_loss(self.loss, fake_logits, self._flips("fake", batch, state)).mean()
-        metrics = {"loss_d_real": loss_real.detach(), "loss_d_fake": loss_fake.detach()}
-        loss = loss_real + loss_fake
-        metrics["loss_d"] = loss.detach()
-        if real_classes is not None and fake_classes is not None and batch.labels is not None and labels is not None:
-            guesses = class_loss(real_classes, batch.labels).mean() + class_loss(fake_classes, labels).mean()
+    def _step_discriminator(self, batch: Batch, fakes: Shown, state: StepState) -> dict[str, Tensor]:
+        shown = Shown("real", batch.start, batch.images, batch.labels)
+        real, fake = self.critic(shown, state, learns=True), self.critic(fakes, state)
+        loss, metrics = self._play(real.logits, fake.logits, batch, state)
+        if real.classes is not None and fake.classes is not None and batch.labels is not None and fakes.labels is not None:
+            guesses = class_loss(real.classes, batch.labels).mean() + class_loss(fake.classes, fakes.labels).mean()
             loss = loss + self.config.auxiliary_weight * guesses
             metrics["loss_classes"] = guesses.detach()
-        metrics |= self._judgement(real_logits.detach(), fake_logits.detach())
+        terms = real.own
+        if self.regulariser is not None:
+            terms |= self.regulariser.discriminator(self._players(state), shown, fakes, (real.logits, fake.logits))
+        loss = _added(loss, terms, metrics)
+        metrics |= self._judgement(real.logits.detach(), fake.logits.detach())
         optimizer = self._optimizers["discriminator"]
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
-        metrics |= self._penalise(batch, fakes, state)
+        metrics |= self._penalise(shown, fakes, state)
         optimizer.step()
         if self.clip is not None:
             clip_parameters(self.discriminator, self.clip)
         if isinstance(self.augment, AdaptiveAugment):
-            metrics |= self.augment.observe(self.loss.belief(real_logits.detach()))
+            metrics |= self.augment.observe(self._beliefs(per_picture(real.logits.detach()), per_picture(fake.logits.detach()))[0])
         return metrics
 
-    def _judgement(self, real: PerImage, fake: PerImage) -> dict[str, Tensor]:
+    def _play(self, real: Logits, fake: Logits, batch: Batch, state: StepState) -> tuple[Tensor, dict[str, Tensor]]:
+        """D's loss in the game itself."""
+        if isinstance(self.loss, Relativistic):
+            loss = self.loss.discriminator(real, fake).mean()
+            return loss, {"loss_d": loss.detach()}
+        loss_real = real_loss(self.loss, real, self._flips("real", batch, state)).mean()
+        loss_fake = fake_loss(self.loss, fake, self._flips("fake", batch, state)).mean()
+        loss = loss_real + loss_fake
+        return loss, {"loss_d_real": loss_real.detach(), "loss_d_fake": loss_fake.detach(), "loss_d": loss.detach()}
+
+    def _judgement(self, real: Logits, fake: Logits) -> dict[str, Tensor]:
         """What D thinks of both kinds of pictures."""
-        believed_real, believed_fake = self.loss.belief(real), self.loss.belief(fake)
+        believed_real, believed_fake = self._beliefs(real, fake)
         return {
             "d_real": believed_real.mean(),
             "d_fake": believed_fake.mean(),
@@ -145,6 +169,12 @@ class Gan:
             "d_logit_fake": fake.mean(),
         }
 
+    def _beliefs(self, real: Logits, fake: Logits) -> tuple[Logits, Logits]:
+        """How real D takes both kinds of pictures for, 0 to 1: each other's comparison, in a relativistic game."""
+        if isinstance(self.loss, Relativistic):
+            real, fake = self.loss.against(real, fake), self.loss.against(fake, real)
+        return self.loss.belief(real), self.loss.belief(fake)
+
     def _flips(self, kind: str, batch: Batch, state: StepState) -> Tensor | None:
         """Which pictures D learns as their opposite; a picture's lot depends on its place in the stream alone."""
         if not self.label_noise:
@@ -153,72 +183,84 @@ class Gan:
         lots = rng.uniforms(state.seed, f"label_noise/{kind}", batch.start, count, 1)[:, 0]
         return (lots < self.label_noise).to(state.device)
 
-    def _penalise(self, batch: Batch, fakes: Images, state: StepState) -> dict[str, Tensor]:
-        """Add a penalty's gradient to D's, at the updates where it is due."""
-        config, penalty = self.config.penalty, self.penalty
-        if config is None or penalty is None or (state.step // self.config.d_every) % config.every:
+    def _penalise(self, real: Shown, fakes: Shown, state: StepState) -> dict[str, Tensor]:
+        """Add the penalties' gradients to D's, at the updates where they are due."""
+        config = self.config.penalty
+        if config is None or (state.step // self.config.d_every) % config.every:
             return {}
-        share = rng.uniforms(state.seed, "penalty", batch.start, batch.images.shape[0], 1)[:, 0].to(state.device, torch.float32)
-        at = penalty.at(batch.images.detach(), fakes, share).detach().requires_grad_()
-        with state.full_precision():
-            logits, _ = self._judge(at, batch.labels, "real", batch.start)
-            value = penalty.value(at, logits).mean()
-        (value * (penalty.factor * config.every)).backward()
-        return {penalty.name: value.detach()}
+        share = rng.uniforms(state.seed, "penalty", real.start, real.images.shape[0], 1)[:, 0].to(state.device, torch.float32)
+        metrics = {}
+        for penalty in self.penalties:
+            at = penalty.at(real.images.detach(), fakes.images, share).detach().requires_grad_()
+            with state.full_precision():
+                logits = self._judge(replace(real if penalty.of == "real" else fakes, images=at)).logits
+                value = penalty.value(at, logits).mean()
+            (value * (penalty.factor(state.annealed) * config.every)).backward()
+            metrics[penalty.name] = value.detach()
+        return metrics
 
-    def _step_generator(self, fakes: Images, labels: Labels | None, batch: Batch, state: StepState) -> dict[str, Tensor]:
+    def _step_generator(self, batch: Batch, fakes: Shown, state: StepState) -> dict[str, Tensor]:
         with frozen(self.discriminator):
-            logits, classes = self.critic(fakes, labels, "generator", batch.start, state)
-            loss = self.loss.generator(logits).mean()
+            opinion = self.critic(fakes, state)
+            if isinstance(self.loss, Relativistic):
+                with torch.no_grad():
+                    real = self.critic(Shown("generator/real", batch.start, batch.images, batch.labels), state).logits
+                loss = self.loss.generator(real, opinion.logits).mean()
+            else:
+                loss = self.loss.generator(opinion.logits).mean()
             metrics = {"loss_g": loss.detach()}
-            if classes is not None and labels is not None:
-                loss = loss + self.config.auxiliary_weight * class_loss(classes, labels).mean()
+            if opinion.classes is not None and fakes.labels is not None:
+                loss = loss + self.config.auxiliary_weight * class_loss(opinion.classes, fakes.labels).mean()
+            if self.regulariser is not None:
+                loss = _added(loss, self.regulariser.generator(self._players(state), fakes), metrics)
             optimizer = self._optimizers["generator"]
             optimizer.zero_grad(set_to_none=True)
             loss.backward()
-        metrics |= self._regularise(batch, state)
         optimizer.step()
         return metrics
 
-    def _regularise(self, batch: Batch, state: StepState) -> dict[str, Tensor]:
-        """Add the gradient of G's regulariser to G's."""
-        config = self.config.regulariser
-        if isinstance(config, OrthogonalRegulariser):
-            value = orthogonal_penalty(self.generator, config.diagonal)
-            (config.weight * value).backward()
-            return {"orthogonality": value.detach()}
-        generator = self.generator
-        if config is None or self.path_length is None or not isinstance(generator, StyleGenerator) or state.step % config.every:
-            return {}
-        count = max(1, len(batch.images) // config.shrink)
-        latents, labels, draws = self._latents(batch.start, count, state, "path")
-        with state.full_precision():
-            styles = generator.styles(latents, labels, draws)
-            pictures = generator(latents, labels, chance=draws, styles=styles)
-            directions = draws.normals("direction", pictures[0].numel()).view_as(pictures)
-            lengths = self.path_length.lengths(pictures, styles, directions)
-            value = self.path_length.penalty(lengths).mean()
-        (value * (self.path_length.weight * config.every)).backward()
-        return {"path_length": lengths.detach().mean(), "path_length_penalty": value.detach()}
+    def _players(self, state: StepState) -> Players:
+        """Both networks for a regulariser."""
 
-    def critic(
-        self, images: Images, labels: Labels | None, stream: str, start: int, state: StepState
-    ) -> tuple[PerImage, ClassLogits | None]:
-        """D(T(x)): logits of pictures that were augmented first, in the run's precision, and an auxiliary classifier's."""
+        def ask(shown: Shown) -> Logits:
+            return self.critic(shown, state).logits
+
+        def make(latents: Latents, like: Shown) -> Images:
+            return self._make(latents, like.labels, like.chance, state)
+
+        def draw(start: int, count: int, stream: str) -> tuple[Latents, Labels | None, Draws]:
+            return self._latents(start, count, state, stream)
+
+        return Players(self.generator, ask, make, draw, state)
+
+    def critic(self, shown: Shown, state: StepState, learns: bool = False) -> Opinion:
+        """D(T(x)): what D says of pictures that were augmented first, in the run's precision.
+
+        `learns`: D also does whatever it does at real pictures to learn more from them.
+        """
         with state.autocast():
-            return self._judge(images, labels, stream, start)
+            return self._judge(shown, learns)
 
-    def _judge(self, images: Images, labels: Labels | None, stream: str, start: int) -> tuple[PerImage, ClassLogits | None]:
+    def _judge(self, shown: Shown, learns: bool = False) -> Opinion:
+        images, labels = shown.images, shown.labels
         if self.augment is not None:
-            images = self.augment(images, stream, start)
-        return self.discriminator(images, labels, with_classes=True) if self.auxiliary else (self.discriminator(images, labels), None)
+            images = self.augment(images, shown.stream, shown.start)
+        if self.auxiliary:
+            return Opinion(*self.discriminator(images, labels, with_classes=True))
+        if learns and isinstance(self.discriminator, SelfSupervised):
+            logits, own = self.discriminator.learn(images, labels)
+            return Opinion(logits, own={name: (weight, value.mean()) for name, (weight, value) in own.items()})
+        return Opinion(self.discriminator(images, labels))
 
-    def _fakes(self, batch: Batch, state: StepState, stream: str) -> tuple[Images, Labels | None]:
-        latents, labels, draws = self._latents(batch.start, batch.images.shape[0], state, stream)
+    def _fakes(self, batch: Batch, state: StepState, stream: str) -> Shown:
+        latents, labels, chance = self._latents(batch.start, batch.images.shape[0], state, stream)
+        return Shown("fake", batch.start, self._make(latents, labels, chance, state), labels, latents, chance)
+
+    def _make(self, latents: Latents, labels: Labels | None, chance: Draws | None, state: StepState) -> Images:
         # What a generator draws beside its latents.
-        more = {"chance": draws} if isinstance(self.generator, StyleGenerator) else {}
+        more = {"chance": chance} if isinstance(self.generator, StyleGenerator) else {}
         with state.autocast():
-            return self.generator(latents, labels, **more), labels
+            return self.generator(latents, labels, **more)
 
     def _latents(self, start: int, count: int, state: StepState, stream: str) -> tuple[Latents, Labels | None, Draws]:
         """Latents and classes of fakes, and all further random numbers that theirs are."""
@@ -246,7 +288,7 @@ class Gan:
         was = self.discriminator.training
         self.discriminator.eval()
         try:
-            return self.discriminator(images, labels).float()
+            return per_picture(self.discriminator(images, labels).float())
         finally:
             self.discriminator.train(was)
 
@@ -256,6 +298,14 @@ class Gan:
         if isinstance(generator, StyleGenerator):
             return StyleSampler(generator, self.config.latent)
         return GanSampler(generator, self.config.latent)
+
+
+def _added(loss: Tensor, terms: Terms, metrics: dict[str, Tensor]) -> Tensor:
+    """A loss with further terms, each of which is logged without its weight."""
+    for name, (weight, value) in terms.items():
+        loss = loss + weight * value
+        metrics[name] = value.detach()
+    return loss
 
 
 @torch.no_grad()

@@ -18,6 +18,14 @@ def sgd(module: nn.Module, config: SgdConfig) -> torch.optim.Optimizer:
     return torch.optim.SGD(module.parameters(), lr=config.lr, momentum=config.momentum, fused=True)
 
 
+def anneal(optimizer: torch.optim.Optimizer, config: Optimizer, annealed: float) -> None:
+    """Move Adam's beta2 to where it should be, `annealed` of the way from its first value to its final one."""
+    if isinstance(config, AdamConfig) and config.final_beta2 is not None:
+        beta1, beta2 = config.betas
+        for group in optimizer.param_groups:
+            group["betas"] = (beta1, beta2 + (config.final_beta2 - beta2) * annealed)
+
+
 OPTIMIZERS = {AdamConfig: adam, SgdConfig: sgd}
 
 

@@ -1,16 +1,14 @@
-"""Regularisers: functions of a network's parameters alone, and those that keep state."""
+"""Regularisers: of a network's parameters or derivatives, or of what a discriminator says, with state where that is compared over time."""
 
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from ganvas.config.objective import PathLengthRegulariser
 from ganvas.nn.spectral import as_matrix, raw_weight
-from ganvas.types import Images, PerImage, Styles
+from ganvas.types import Images, Logits, PerImage, Styles
 
 
 def orthogonality(matrix: Tensor, diagonal: bool = False) -> Tensor:
@@ -37,6 +35,53 @@ def orthogonal_penalty(module: nn.Module, diagonal: bool = False) -> Tensor:
     return torch.stack(terms).sum()
 
 
+def consistency(first: Logits, second: Logits) -> PerImage:
+    """|D(x) - D(T(x))|^2 for each picture (Zhang et al. 2020, eq. 3, at D's last layer), from D's answers for both."""
+    return per_picture((first - second).square())
+
+
+def distance(first: Images, second: Images) -> PerImage:
+    """|G(z) - G(z + dz)|^2 for each picture (Zhao et al. 2021, algorithm 2); a mean over its values, so that a weight serves all sizes."""
+    return per_picture((first.float() - second.float()).square())
+
+
+def per_picture(values: Tensor) -> PerImage:
+    """(B, ...) to (B,): the mean of each row; what is (B,) already stays as it is."""
+    return values if values.ndim == 1 else values.flatten(1).mean(1)
+
+
+class Anchors(nn.Module):
+    """Moving averages of D's answers for real pictures and for fakes, and the distance from them (Tseng et al. 2021).
+
+    They are buffers, so that a checkpoint keeps them. Before the first update they have no value.
+    """
+
+    real: Tensor
+    """alpha_R, a number without a shape."""
+    fake: Tensor
+    """alpha_F."""
+    updates: Tensor
+
+    def __init__(self, decay: float):
+        super().__init__()
+        self.decay = decay
+        self.register_buffer("real", torch.zeros(()))
+        self.register_buffer("fake", torch.zeros(()))
+        self.register_buffer("updates", torch.zeros((), dtype=torch.int64))
+
+    @torch.no_grad()
+    def update(self, real: Logits, fake: Logits) -> None:
+        """a = decay a + (1 - decay) E D(.), (eq. 4); the first answers are the first values."""
+        weight = torch.where(self.updates == 0, 1.0, 1 - self.decay)
+        self.real.lerp_(real.float().mean(), weight)
+        self.fake.lerp_(fake.float().mean(), weight)
+        self.updates += 1
+
+    def forward(self, real: Logits, fake: Logits) -> PerImage:
+        """|D(x) - alpha_F|^2 + |D(G(z)) - alpha_R|^2 (eq. 3), for each pair of a real picture and a fake."""
+        return per_picture((real.float() - self.fake).square() + (fake.float() - self.real).square())
+
+
 def path_lengths(pictures: Images, styles: Styles, directions: Images) -> PerImage:
     """|J^T y|: how far a step of w moves each picture in a direction y (Karras et al. 2020, StyleGAN2, eq. 4).
 
@@ -47,34 +92,31 @@ def path_lengths(pictures: Images, styles: Styles, directions: Images) -> PerIma
     return gradient.square().sum((1, 2)).sqrt()
 
 
-class PathLength:
-    """Path length regularisation: (|J^T y| - a)^2, with a the moving mean of the lengths (Karras et al. 2020, eq. 4)."""
+class PathLength(nn.Module):
+    """Path length regularisation: (|J^T y| - a)^2, with a the moving mean of the lengths (Karras et al. 2020, eq. 4).
 
-    def __init__(self, config: PathLengthRegulariser, resolution: int):
-        """`resolution`: side of the pictures, 4 or more."""
-        self.config = config
-        self.weight = usual_weight(resolution) if config.weight is None else config.weight
-        self.mean: Tensor | None = None
-        """a; None before the first lengths."""
+    The mean is a buffer, so that a checkpoint keeps it. Before the first lengths it has no value.
+    """
 
-    def lengths(self, pictures: Images, styles: Styles, directions: Images) -> PerImage:
-        """See `path_lengths`."""
-        return path_lengths(pictures, styles, directions)
+    mean: Tensor
+    """a, a number without a shape."""
+    updates: Tensor
 
-    def penalty(self, lengths: PerImage) -> PerImage:
+    def __init__(self, decay: float):
+        """`decay`: the share of the mean so far in the next one, in [0, 1)."""
+        super().__init__()
+        self.decay = decay
+        self.register_buffer("mean", torch.zeros(()))
+        self.register_buffer("updates", torch.zeros((), dtype=torch.int64))
+
+    def forward(self, lengths: PerImage) -> PerImage:
         """(B,) before the weight; the lengths enter the moving mean first."""
-        now = lengths.detach().mean()
-        # From zero, the penalty would flatten the generator before the mean had come up to the lengths.
-        self.mean = now if self.mean is None else torch.lerp(now, self.mean.to(now.device), self.config.decay)
+        with torch.no_grad():
+            now = lengths.detach().mean()
+            # From zero, the penalty would flatten the generator before the mean had come up to the lengths.
+            self.mean.copy_(torch.where(self.updates == 0, now, torch.lerp(now, self.mean, self.decay)))
+            self.updates += 1
         return (lengths - self.mean).square()
-
-    def state_dict(self) -> dict[str, Any]:
-        """The moving mean."""
-        return {"mean": self.mean}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Restore `state_dict`."""
-        self.mean = state["mean"]
 
 
 def usual_weight(resolution: int) -> float:

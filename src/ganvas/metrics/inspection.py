@@ -17,7 +17,7 @@ from ganvas.data.inspect import Inspection, Spread
 from ganvas.data.packed import PackedDataset, Split, by_area
 from ganvas.data.verdict import Reason
 from ganvas.metrics import report_page
-from ganvas.metrics.report import _escape, _section, _table, _uri
+from ganvas.metrics.report_page import escape, section, table, uri
 from ganvas.sampling.grid import grid
 
 ROW = 10
@@ -45,13 +45,13 @@ def render(inspection: Inspection, dataset: PackedDataset) -> str:
     split = dataset.split("train")
     sections = (
         _headline(inspection),
-        _section("Ready to train on?", _verdict(inspection)),
-        _section("Classes", _balance(inspection)),
-        _section("Pictures", _classes(inspection, split)),
-        _section("Sizes before packing", _sizes(inspection)),
-        _section("Colours", _colours(inspection)),
-        _section("Extremes", _extremes(inspection, split)),
-        _section("Copies", _copies(inspection, split)),
+        section("Ready to train on?", _verdict(inspection)),
+        section("Classes", _balance(inspection)),
+        section("Pictures", _classes(inspection, split)),
+        section("Sizes before packing", _sizes(inspection)),
+        section("Colours", _colours(inspection)),
+        section("Extremes", _extremes(inspection, split)),
+        section("Copies", _copies(inspection, split)),
     )
     return report_page.page(f"{Path(inspection.path).name}, inspected", "\n".join(sections))
 
@@ -61,21 +61,21 @@ def _headline(found: Inspection) -> str:
     facts += [(name, f"{count:,}") for name, count in found.splits.items()]
     facts += [("classes", f"{len(found.classes):,}")] if found.classes else []
     facts += [("skipped when packed", f"{found.rejected:,}")] if found.rejected else []
-    shown = "".join(f"<div><dt>{_escape(name)}</dt><dd>{_escape(value)}</dd></div>" for name, value in facts)
-    credit = f'<p class="note">{_escape(found.attribution)}</p>' if found.attribution else ""
-    return f"<header><h1>{_escape(Path(found.path).name)}</h1><p>{_escape(found.path)}</p><dl>{shown}</dl>{credit}</header>"
+    shown = "".join(f"<div><dt>{escape(name)}</dt><dd>{escape(value)}</dd></div>" for name, value in facts)
+    credit = f'<p class="note">{escape(found.attribution)}</p>' if found.attribution else ""
+    return f"<header><h1>{escape(Path(found.path).name)}</h1><p>{escape(found.path)}</p><dl>{shown}</dl>{credit}</header>"
 
 
 def _verdict(found: Inspection) -> str:
     def row(reason: Reason) -> tuple[str, str]:
-        return f'<span class="state {_STATES[reason.kind]}">{reason.kind}</span>', _escape(reason.text)
+        return f'<span class="state {_STATES[reason.kind]}">{reason.kind}</span>', escape(reason.text)
 
     state = _STATES[found.verdict.kind]
-    return f'<p><span class="state {state}">{_escape(found.verdict.answer)}</span></p>' + _table(map(row, found.verdict.reasons))
+    return f'<p><span class="state {state}">{escape(found.verdict.answer)}</span></p>' + table(map(row, found.verdict.reasons))
 
 
 def _balance(found: Inspection) -> str:
-    words = f"<p>{_escape(found.balance)}.</p>"
+    words = f"<p>{escape(found.balance)}.</p>"
     if len(found.classes) < 2:
         return words
     names, counts = list(found.classes)[:CLASSES_SHOWN], list(found.classes.values())[:CLASSES_SHOWN]
@@ -107,9 +107,9 @@ def _classes(found: Inspection, split: Split) -> str:
         if len(places):
             chosen = places[np.linspace(0, len(places) - 1, min(ROW, len(places))).round().astype(int)]
             strip = _picture(_small(split.gather(chosen)), f"pictures of {name}", columns=ROW)
-            rows.append((_escape(name), f"{len(places):,}", _picture(mean[None], f"mean of {name}", columns=1), strip))
+            rows.append((escape(name), f"{len(places):,}", _picture(mean[None], f"mean of {name}", columns=1), strip))
     note = '<p class="note">Spread evenly over the data set, not picked. A mean picture that shows something means a shared layout.</p>'
-    return _table(rows, ("class", "pictures", "mean", "some of them")) + note
+    return table(rows, ("class", "pictures", "mean", "some of them")) + note
 
 
 def _small(pixels: np.ndarray) -> np.ndarray:
@@ -119,7 +119,7 @@ def _small(pixels: np.ndarray) -> np.ndarray:
 def _picture(pictures: np.ndarray, alt: str, columns: int) -> str:
     buffer = io.BytesIO()
     Image.fromarray(grid(pictures, columns)).save(buffer, "WEBP", quality=_QUALITY)
-    return f'<img class="grid" src="{_uri(buffer.getvalue(), "webp")}" alt="{_escape(alt)}">'
+    return f'<img class="grid" src="{uri(buffer.getvalue(), "webp")}" alt="{escape(alt)}">'
 
 
 def _sizes(found: Inspection) -> str:
@@ -130,7 +130,7 @@ def _sizes(found: Inspection) -> str:
         (name, *(f"{spread.quantiles[k]:,.0f}" for k in (0, 1, 3, 5, 6)))
         for name, spread in (("width", sizes.width), ("height", sizes.height))
     ]
-    table = _table(rows, ("", "smallest", "5%", "median", "95%", "largest"))
+    shown = table(rows, ("", "smallest", "5%", "median", "95%", "largest"))
     common = ", ".join(f"{width} x {height} ({count:,})" for width, height, count in sizes.commonest)
     if sizes.different == 1:
         width, height, _ = sizes.commonest[0]
@@ -138,13 +138,13 @@ def _sizes(found: Inspection) -> str:
     words = f"<p>{sizes.different:,} different sizes; the commonest: {common}.</p>"
     less = f"{sizes.smaller:.1%} have a side below {found.resolution} pixels. {sizes.lost:.0%} of all area is beside the centred square."
     plots = "".join(_histogram(f"{name}s", spread, "pixels") for name, spread in (("Width", sizes.width), ("Height", sizes.height)))
-    return f"{words}<p>{less}</p>{table}" + f'<div class="curves">{plots}</div>'
+    return f"{words}<p>{less}</p>{shown}" + f'<div class="curves">{plots}</div>'
 
 
 def _colours(found: Inspection) -> str:
     pixels = found.pixels
     rows = [(c.name, f"{c.mean:.2f}", f"{c.std:.2f}", f"{c.mean / 127.5 - 1:+.3f}", f"{c.std / 127.5:.3f}") for c in pixels.channels]
-    table = _table(rows, ("channel", "mean of 0 to 255", "deviation", "mean of -1 to 1", "deviation"))
+    shown = table(rows, ("channel", "mean of 0 to 255", "deviation", "mean of -1 to 1", "deviation"))
 
     def draw(axes: Any) -> None:
         for channel in pixels.channels:
@@ -160,7 +160,7 @@ def _colours(found: Inspection) -> str:
         f"<p>{pixels.grey:,} pictures are without colour, {pixels.flat:,} of one colour only. "
         f"The mean picture explains {pixels.aligned:.1%} of all variation.</p>"
     )
-    return words + table + f'<div class="curves">{plots}</div>'
+    return words + shown + f'<div class="curves">{plots}</div>'
 
 
 def _extremes(found: Inspection, split: Split) -> str:
@@ -186,12 +186,12 @@ def _copies(found: Inspection, split: Split) -> str:
         (
             _picture(_small(split.gather(np.array([pair.earlier, pair.picture]))), "a picture and its near copy", columns=2),
             f"{pair.similarity:.3f}",
-            f"{_escape(split.names[pair.earlier])}<br>{_escape(split.names[pair.picture])}",
+            f"{escape(split.names[pair.earlier])}<br>{escape(split.names[pair.picture])}",
         )
         for pair in chosen
     ]
     note = "From the least to the most alike; correlation of thumbnails, which ignores brightness, contrast, size and compression."
-    return words + (_table(rows, ("pair", "alike", "names")) + f'<p class="note">{note}</p>' if rows else "")
+    return words + (table(rows, ("pair", "alike", "names")) + f'<p class="note">{note}</p>' if rows else "")
 
 
 def _histogram(title: str, spread: Spread, unit: str) -> str:
@@ -220,6 +220,6 @@ def _figure(title: str, reading: str, draw: Callable[[Any], None], height: float
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", transparent=True)
     return (
-        f'<figure><h3>{_escape(title)}</h3><img src="{_uri(buffer.getvalue(), "png")}" alt="{_escape(title)}">'
-        f"<figcaption>{_escape(reading)}</figcaption></figure>"
+        f'<figure><h3>{escape(title)}</h3><img src="{uri(buffer.getvalue(), "png")}" alt="{escape(title)}">'
+        f"<figcaption>{escape(reading)}</figcaption></figure>"
     )

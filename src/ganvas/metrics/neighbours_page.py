@@ -16,7 +16,7 @@ from ganvas.metrics.copying import Memorisation, relative_distance
 from ganvas.metrics.curves import figure
 from ganvas.metrics.neighbours import Nearest
 from ganvas.metrics.reference import RealPictures
-from ganvas.metrics.report import _escape, _section, _table, _uri
+from ganvas.metrics.report_page import escape, section, table, uri
 from ganvas.metrics.training_set import Judged, TrainingSet
 from ganvas.sampling.grid import enlarged
 
@@ -42,10 +42,10 @@ def render(title: str, judged: Judged, among: TrainingSet, pictures: RealPicture
     chance = "Drawn by chance, not picked: what the others look like beside their neighbours."
     sections = (
         _headline(title, said),
-        _section("What this says", "".join(f"<p>{_escape(line)}</p>" for line in said.sentences()) + _numbers(said)),
-        _section("Distances", f'<div class="curves">{_plots(judged, among)}</div>'),
-        _section("Most suspicious", f'<p class="note">{suspicious}</p>' + _gallery(judged, among, pictures, shown)),
-        _section("A random sample", f'<p class="note">{chance}</p>' + _gallery(judged, among, pictures, drawn)),
+        section("What this says", "".join(f"<p>{escape(line)}</p>" for line in said.sentences()) + _numbers(said)),
+        section("Distances", f'<div class="curves">{_plots(judged, among)}</div>'),
+        section("Most suspicious", f'<p class="note">{suspicious}</p>' + _gallery(judged, among, pictures, shown)),
+        section("A random sample", f'<p class="note">{chance}</p>' + _gallery(judged, among, pictures, drawn)),
     )
     return report_page.page(f"{title}, neighbours", "\n".join(sections))
 
@@ -60,14 +60,14 @@ def _headline(title: str, said: Memorisation) -> str:
         ("C_T in features", f"{said.features.ct:+.1f} (z {said.features.z:+.1f})"),
         ("C_T in pixels", f"{said.pixels.ct:+.1f} (z {said.pixels.z:+.1f})"),
     ]
-    shown = "".join(f"<div><dt>{_escape(name)}</dt><dd>{_escape(value)}</dd></div>" for name, value in facts)
-    return f"<header><h1>{_escape(title)}</h1><p>Each picture beside the training pictures nearest to it</p><dl>{shown}</dl></header>"
+    shown = "".join(f"<div><dt>{escape(name)}</dt><dd>{escape(value)}</dd></div>" for name, value in facts)
+    return f"<header><h1>{escape(title)}</h1><p>Each picture beside the training pictures nearest to it</p><dl>{shown}</dl></header>"
 
 
 def _numbers(said: Memorisation) -> str:
     rows = [
-        ("in features", f"{said.median_features:.3f}", f"{said.median_features_control:.3f}", _escape(said.features.distance)),
-        ("in pixels", f"{said.median_pixels:.1f}", f"{said.median_pixels_control:.1f}", _escape(said.pixels.distance)),
+        ("in features", f"{said.median_features:.3f}", f"{said.median_features_control:.3f}", escape(said.features.distance)),
+        ("in pixels", f"{said.median_pixels:.1f}", f"{said.median_pixels_control:.1f}", escape(said.pixels.distance)),
     ]
     notes = (
         f"Features: {said.features_name}, {said.resizer}; distances between their directions, 0 to 2. Pixels: root mean square difference "
@@ -76,7 +76,7 @@ def _numbers(said: Memorisation) -> str:
         "as far from the nearest training picture as from the 50 nearest on average.",
     )
     head = ("median distance to the nearest", "generated", "control", "what the C_T test compares")
-    return _table(rows, head) + "".join(f'<p class="note">{_escape(note)}</p>' for note in notes)
+    return table(rows, head) + "".join(f'<p class="note">{escape(note)}</p>' for note in notes)
 
 
 def _plots(judged: Judged, among: TrainingSet) -> str:
@@ -86,7 +86,7 @@ def _plots(judged: Judged, among: TrainingSet) -> str:
     )
     reading = "Distance to the nearest training picture over the mean distance to the 50 nearest; left of the line are near-copies."
     return "".join(
-        f'<figure><h3>{name}</h3><img src="{_uri(_plot(ours, theirs, limit), "png")}" alt="{name}: relative distances">'
+        f'<figure><h3>{name}</h3><img src="{uri(_plot(ours, theirs, limit), "png")}" alt="{name}: relative distances">'
         f"<figcaption>{reading}</figcaption></figure>"
         for name, ours, theirs, limit in sides
     )
@@ -109,7 +109,7 @@ def _gallery(judged: Judged, among: TrainingSet, pictures: RealPictures, chosen:
     for i in chosen:
         picture = pictures.gather(np.array([i]))[0]
         mark = '<span class="state failed">near-copy</span>' if bool(judged.near[i]) else ""
-        name = f"picture {i}" if names is None else _escape(names[i])
+        name = f"picture {i}" if names is None else escape(names[i])
         rows.append(
             (
                 f"<figure>{_img(picture, f'generated picture {i}')}<figcaption>{name} {mark}</figcaption></figure>",
@@ -117,7 +117,7 @@ def _gallery(judged: Judged, among: TrainingSet, pictures: RealPictures, chosen:
                 _neighbours(judged.side.pixels, judged.nearer_pixels, i, among, 1),
             )
         )
-    return _table(rows, ("generated", "nearest in features", "nearest in pixels"))
+    return table(rows, ("generated", "nearest in features", "nearest in pixels"))
 
 
 def _neighbours(found: Nearest, nearer: Tensor, i: int, among: TrainingSet, digits: int) -> str:
@@ -131,7 +131,7 @@ def _neighbours(found: Nearest, nearer: Tensor, i: int, among: TrainingSet, digi
         name = str(names[at]) if names is not None else f"training picture {at}"
         caption = f"{float(found.distances[i, k]):.{digits}f}" + (", mirrored" if turned else "")
         image = _img(picture[:, ::-1] if turned else picture, name)
-        cells += f'<figure title="{_escape(name)}">{image}<figcaption>{caption}</figcaption></figure>'
+        cells += f'<figure title="{escape(name)}">{image}<figcaption>{caption}</figcaption></figure>'
     words = f"nearer than {float(nearer[i]):.1%} of the control"
     return f'<div class="near">{cells}</div><p class="note">{words}</p>'
 
@@ -140,4 +140,4 @@ def _img(picture: np.ndarray, alt: str) -> str:
     small = picture[None] if picture.shape[0] <= _SIDE else by_area(np.ascontiguousarray(picture[None]), _SIDE)
     buffer = io.BytesIO()
     Image.fromarray(enlarged(small, 64)[0]).save(buffer, "WEBP", quality=_QUALITY)
-    return f'<img class="grid" src="{_uri(buffer.getvalue(), "webp")}" alt="{_escape(alt)}">'
+    return f'<img class="grid" src="{uri(buffer.getvalue(), "webp")}" alt="{escape(alt)}">'

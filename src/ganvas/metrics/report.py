@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import html
 import io
 import json
 import shlex
@@ -18,6 +16,8 @@ from ganvas import artifact
 from ganvas.errors import UserError
 from ganvas.metrics import report_page
 from ganvas.metrics.curves import PLOTS, Curves, Lines, all_series, draw_lines, figure, number, ordered, series
+from ganvas.metrics.report_looks import LOOKS, looks
+from ganvas.metrics.report_page import details, escape, section, table, uri
 from ganvas.metrics.scores import ABOUT, class_score_name
 from ganvas.runs import RunFolder, Status
 from ganvas.units import format_duration, format_energy
@@ -48,32 +48,14 @@ def render(folder: RunFolder) -> str:
     grids = folder.grids()
     sections = (
         _headline(folder, status),
-        _section("Scores", _scores(folder.evaluation(), folder.path)),
-        _section("Pictures", _pictures(grids, folder.real_file)),
-        _section("Curves", _curves(metrics, ordered(folder.evaluations()), status)),
-        _section("Config", _details("config.yaml", _text(folder.config_file))),
-        _section("Provenance", _provenance(folder.provenance())),
+        section("Scores", _scores(folder.evaluation(), folder.path)),
+        section("Pictures", _pictures(grids, folder.real_file)),
+        section("What the pictures look like beside real ones", looks(folder.evaluation() or {})),
+        section("Curves", _curves(metrics, ordered(folder.evaluations()), status)),
+        section("Config", details("config.yaml", _text(folder.config_file))),
+        section("Provenance", _provenance(folder.provenance())),
     )
     return report_page.page(folder.path.resolve().name, "\n".join(sections))
-
-
-def _escape(value: object) -> str:
-    return html.escape(str(value), quote=True)
-
-
-def _section(title: str, content: str) -> str:
-    return f"<section><h2>{title}</h2>\n{content}\n</section>" if content else ""
-
-
-def _details(title: str, text: str) -> str:
-    return f"<details><summary>{_escape(title)}</summary><pre>{_escape(text)}</pre></details>" if text.strip() else ""
-
-
-def _table(rows: Iterable[Sequence[str]], head: Sequence[str] = (), kind: str = "") -> str:
-    """Cells are HTML already."""
-    top = f"<thead><tr>{''.join(f'<th>{cell}</th>' for cell in head)}</tr></thead>" if head else ""
-    body = "".join(f"<tr>{''.join(f'<td>{cell}</td>' for cell in row)}</tr>" for row in rows)
-    return f'<div class="wide"><table class="{kind}">{top}<tbody>{body}</tbody></table></div>' if body else ""
 
 
 def _text(path: Path) -> str:
@@ -87,7 +69,7 @@ def _shown(value: object) -> str:
     """A number to four digits; anything else as it is."""
     found = number(value)
     if found is None:
-        return _escape(value)
+        return escape(value)
     if found == int(found) and abs(found) < 1e15:
         return f"{int(found):,}"
     return f"{found:.4g}" if abs(found) < 1e4 else f"{found:,.0f}"
@@ -118,27 +100,29 @@ def _headline(folder: RunFolder, status: Status | None) -> str:
         if status.best:
             facts.append(("best checkpoint", f"after {status.best.get('images', 0):,.0f} pictures, KID {_shown(status.best.get('kid'))}"))
         facts.append(("last sign of life", time.strftime("%Y-%m-%d %H:%M", time.localtime(status.heartbeat))))
-    shown = "".join(f"<div><dt>{_escape(name)}</dt><dd>{_escape(value)}</dd></div>" for name, value in facts if value)
-    reason = f'<p class="reason">{_escape(status.reason)}</p>' if status and status.reason else ""
+    shown = "".join(f"<div><dt>{escape(name)}</dt><dd>{escape(value)}</dd></div>" for name, value in facts if value)
+    reason = f'<p class="reason">{escape(status.reason)}</p>' if status and status.reason else ""
     return (
-        f'<header><h1>{_escape(folder.path.resolve().name)} <span class="state {_escape(state)}">{_escape(state)}</span></h1>'
-        f"<p>{_escape(about)}</p>{reason}<dl>{shown}</dl></header>"
+        f'<header><h1>{escape(folder.path.resolve().name)} <span class="state {escape(state)}">{escape(state)}</span></h1>'
+        f"<p>{escape(about)}</p>{reason}<dl>{shown}</dl></header>"
     )
 
 
 def _scores(evaluation: dict[str, Any] | None, path: Path) -> str:
     if not evaluation:
-        return f"<p>None yet: <code>ganvas evaluate {_escape(shlex.quote(str(path)))}</code> makes them.</p>"
+        return f"<p>None yet: <code>ganvas evaluate {escape(shlex.quote(str(path)))}</code> makes them.</p>"
     rows, others = [], []
     for key, score in evaluation.items():
         if key in _UNSAID:
             continue
+        if key in LOOKS:
+            continue
         if isinstance(score, dict) and "value" in score:
             rows.append(_score_row(key, score))
         elif score is not None and not isinstance(score, (dict, list)):
-            others.append(f"{_escape(key.replace('_', ' '))}: {_shown(score)}")
+            others.append(f"{escape(key.replace('_', ' '))}: {_shown(score)}")
     resizers = {str(s["resizer"]) for s in evaluation.values() if isinstance(s, dict) and s.get("resizer")}
-    notes = [f"Pictures enter the features by {_escape(resizer)}." for resizer in sorted(resizers)]
+    notes = [f"Pictures enter the features by {escape(resizer)}." for resizer in sorted(resizers)]
     if any(isinstance(s, dict) and "low" in s for s in evaluation.values()):
         notes.append("In brackets: 95% intervals, within which as many other pictures of this generator would score.")
     if "fid" not in evaluation:
@@ -147,10 +131,10 @@ def _scores(evaluation: dict[str, Any] | None, path: Path) -> str:
         notes.append("; ".join(others) + ".")
     for key, word in (("notes", ""), ("warnings", "Beware: ")):
         found = evaluation.get(key)
-        notes += [f"{word}{_escape(text)}." for text in found if isinstance(text, str)] if isinstance(found, list) else []
-    table = _table(rows, ("score", "value", "what it says", "features", "new pictures", "compared with"), "scores")
+        notes += [f"{word}{escape(text)}." for text in found if isinstance(text, str)] if isinstance(found, list) else []
+    shown = table(rows, ("score", "value", "what it says", "features", "new pictures", "compared with"), "scores")
     parts = "".join(f'<p class="note">{note}</p>' for note in notes)
-    return table + parts + _yardstick(evaluation.get("yardstick")) + _per_class(evaluation.get("per_class"))
+    return shown + parts + _yardstick(evaluation.get("yardstick")) + _per_class(evaluation.get("per_class"))
 
 
 def _score_row(key: str, score: dict[str, Any]) -> tuple[str, ...]:
@@ -160,8 +144,8 @@ def _score_row(key: str, score: dict[str, Any]) -> tuple[str, ...]:
     if key == "is_on_features":
         name = class_score_name(str(score.get("features", "these features")))
     value = f"<strong>{_shown(score['value'])}</strong>{_interval(score)}"
-    facts = (_escape(score.get("features", "")), _shown(score.get("n", "")), _escape(score.get("split", "")))
-    return (_escape(name), value, _escape("" if about is None else about.sentence), *facts)
+    facts = (escape(score.get("features", "")), _shown(score.get("n", "")), escape(score.get("split", "")))
+    return (escape(name), value, escape("" if about is None else about.sentence), *facts)
 
 
 def _interval(score: dict[str, Any]) -> str:
@@ -174,35 +158,31 @@ def _yardstick(yard: Any) -> str:
     if not isinstance(yard, dict) or not all(isinstance(yard.get(side), dict) for side in ("held_out", "generated")):
         return ""
     rows = [
-        (_escape(ABOUT[key].name), *(_cell(yard[side].get(key)) for side in ("held_out", "generated")))
+        (escape(ABOUT[key].name), *(_cell(yard[side].get(key)) for side in ("held_out", "generated")))
         for key in ABOUT
         if key in yard["held_out"]
     ]
     words = (
         f"A perfect generator would score about as real pictures do that were held out. Here, {_shown(yard.get('n', ''))} of either kind."
     )
-    table = _table(rows, ("score", "held-out real pictures", "generated pictures"))
-    return f'<h3>Yardstick</h3><p class="note">{words}</p>{table}'
+    shown = table(rows, ("score", "held-out real pictures", "generated pictures"))
+    return f'<h3>Yardstick</h3><p class="note">{words}</p>{shown}'
 
 
 def _per_class(per: Any) -> str:
     if not isinstance(per, dict) or not per.get("classes"):
         return ""
-    rows = [(_escape(c.get("name", "")), _cell(c.get("fd")), _cell(c.get("kid"))) for c in per["classes"] if isinstance(c, dict)]
+    rows = [(escape(c.get("name", "")), _cell(c.get("fd")), _cell(c.get("kid"))) for c in per["classes"] if isinstance(c, dict)]
     few = len(per["too_few"]) if isinstance(per.get("too_few"), dict) else 0
     words = f"The classes that are farthest from real ones first, {_shown(per.get('n', ''))} pictures of each on either side."
     if few:
         words += f" {few} classes have fewer than {_shown(per.get('least', ''))}, and are left out."
-    table = _table(rows, ("class", "FD", "KID"))
-    return f'<h3>By class</h3><p class="note">{words}</p><details><summary>{len(rows)} classes</summary>{table}</details>'
+    shown = table(rows, ("class", "FD", "KID"))
+    return f'<h3>By class</h3><p class="note">{words}</p><details><summary>{len(rows)} classes</summary>{shown}</details>'
 
 
 def _cell(score: Any) -> str:
     return f"{_shown(score['value'])}{_interval(score)}" if isinstance(score, dict) and "value" in score else ""
-
-
-def _uri(data: bytes, kind: str) -> str:
-    return f"data:image/{kind};base64,{base64.b64encode(data).decode()}"
 
 
 def _pictures(grids: Sequence[tuple[int, Path]], real: Path) -> str:
@@ -217,7 +197,7 @@ def _latest(grids: Sequence[tuple[int, Path]]) -> str:
             buffer = io.BytesIO()
             picture.save(buffer, "PNG")
             return (
-                f'<figure><h3>Latest</h3><img class="grid" src="{_uri(buffer.getvalue(), "png")}" alt="grid of generated pictures">'
+                f'<figure><h3>Latest</h3><img class="grid" src="{uri(buffer.getvalue(), "png")}" alt="grid of generated pictures">'
                 f"<figcaption>Fixed latents after {images:,} pictures; not picked.</figcaption></figure>"
             )
     return ""
@@ -230,7 +210,7 @@ def _real(path: Path) -> str:
     buffer = io.BytesIO()
     picture.save(buffer, "PNG")
     return (
-        f'<figure><h3>Real</h3><img class="grid" src="{_uri(buffer.getvalue(), "png")}" alt="grid of real pictures">'
+        f'<figure><h3>Real</h3><img class="grid" src="{uri(buffer.getvalue(), "png")}" alt="grid of real pictures">'
         "<figcaption>Pictures that it learns from, drawn by chance, of the same classes as the new ones.</figcaption></figure>"
     )
 
@@ -242,7 +222,7 @@ def _slider(grids: Sequence[tuple[int, Path]]) -> str:
         if picture is not None:
             buffer = io.BytesIO()
             picture.save(buffer, "WEBP", quality=SLIDER_QUALITY)
-            frames.append((images, _uri(buffer.getvalue(), "webp")))
+            frames.append((images, uri(buffer.getvalue(), "webp")))
     if len(frames) < 2:
         return ""
     last = len(frames) - 1
@@ -273,7 +253,7 @@ def _open(path: Path) -> Image.Image | None:
 
 
 def _provenance(values: dict[str, Any]) -> str:
-    return _table(((_escape(name), _escape(value)) for name, value in _flat(values)), kind="facts")
+    return table(((escape(name), escape(value)) for name, value in _flat(values)), kind="facts")
 
 
 def _flat(values: dict[str, Any], prefix: str = "") -> Iterable[tuple[str, str]]:
@@ -292,7 +272,7 @@ def _curves(metrics: Lines, evaluations: Lines, status: Status | None) -> str:
     figures = [_kid(evaluations, best), *(_plot(curves, metrics) for curves in PLOTS)]
     known = {key for curves in PLOTS for key in curves.keys} | {"images", "seconds", "step", "cpu_seconds", "joules"}
     last = {key: value for line in metrics for key, value in line.items() if key not in known and number(value) is not None}
-    others = _details("Other numbers, as last logged", json.dumps(last, indent=2) if last else "")
+    others = details("Other numbers, as last logged", json.dumps(last, indent=2) if last else "")
     shown = "".join(figures)
     return f'<div class="curves">{shown}</div>{others}' if shown or others else ""
 
@@ -323,6 +303,6 @@ def _kid(evaluations: Lines, best: dict[str, float] | None) -> str:
 def _figure(title: str, reading: str, draw: Callable[[Any], None]) -> str:
     """A plot with its title and how to read it."""
     return (
-        f'<figure><h3>{_escape(title)}</h3><img src="{_uri(figure(draw), "png")}" alt="{_escape(title)} over pictures shown">'
-        f"<figcaption>{_escape(reading)}</figcaption></figure>"
+        f'<figure><h3>{escape(title)}</h3><img src="{uri(figure(draw), "png")}" alt="{escape(title)} over pictures shown">'
+        f"<figcaption>{escape(reading)}</figcaption></figure>"
     )

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import html
+from collections.abc import Iterable, Sequence
 
 INK = "#808080"
 """Of axes and labels: readable on white and on black."""
@@ -71,3 +73,30 @@ def page(title: str, content: str) -> str:
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         f"<title>{html.escape(title)} - ganvas</title>\n<style>{_STYLE}</style>\n</head>\n<body>\n{content}\n</body>\n</html>\n"
     )
+
+
+def escape(value: object) -> str:
+    """Text as HTML, fit for attributes too."""
+    return html.escape(str(value), quote=True)
+
+
+def section(title: str, content: str) -> str:
+    """A part of a page; nothing where it has no content."""
+    return f"<section><h2>{title}</h2>\n{content}\n</section>" if content else ""
+
+
+def details(title: str, text: str) -> str:
+    """Plain text that opens on a click; nothing where there is none."""
+    return f"<details><summary>{escape(title)}</summary><pre>{escape(text)}</pre></details>" if text.strip() else ""
+
+
+def table(rows: Iterable[Sequence[str]], head: Sequence[str] = (), kind: str = "") -> str:
+    """A table of cells that are HTML already; nothing where it has no rows."""
+    top = f"<thead><tr>{''.join(f'<th>{cell}</th>' for cell in head)}</tr></thead>" if head else ""
+    body = "".join(f"<tr>{''.join(f'<td>{cell}</td>' for cell in row)}</tr>" for row in rows)
+    return f'<div class="wide"><table class="{kind}">{top}<tbody>{body}</tbody></table></div>' if body else ""
+
+
+def uri(data: bytes, kind: str) -> str:
+    """A picture's bytes (png, webp) as an address that holds them."""
+    return f"data:image/{kind};base64,{base64.b64encode(data).decode()}"

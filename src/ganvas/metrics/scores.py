@@ -12,6 +12,9 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from ganvas.config.run import RunConfig
+from ganvas.metrics.artefacts import Artefacts
+from ganvas.metrics.path_length import PathLength
+from ganvas.metrics.spectrum import SpectrumDifference
 
 FORMAT = "ganvas-evaluation"
 VERSION = 2
@@ -227,6 +230,11 @@ class Evaluation(BaseModel):
     is_on_features: Score | None = Field(default=None, description="the same formula on the logits of another network; no published IS")
     per_class: PerClass | None = None
     yardstick: Yardstick | None = None
+    spectrum: SpectrumDifference | None = Field(
+        default=None, description="power by frequency, beside that of real pictures of the same size"
+    )
+    artefacts: Artefacts | None = Field(default=None, description="checkerboards, saturated blobs and empty pictures, beside real ones")
+    path_length: PathLength | None = Field(default=None, description="of a run: how smoothly pictures change along paths between latents")
     features_identity: str = Field(description="network, layer, checksum of the weights, resizer and precision")
     data_checksum: str = Field(description="of the data set with the real pictures")
     data: str | None = Field(default=None, description="where that data set is")
@@ -289,13 +297,19 @@ class Evaluation(BaseModel):
             f"{row[0]:<{widths[0]}}  " + "  ".join(f"{cell:>{w}}" for cell, w in zip(row[1:5], widths[1:], strict=True)) + f"  {row[5]}"
             for row in (head, *rows)
         ]
-        lines += self._yardstick_lines() + self._class_lines()
+        lines += self._yardstick_lines() + self._class_lines() + self.sentences()
         lines.append(f"Features: {self.fd.features}; pictures resized by {self.fd.resizer}; compared with the {self.fd.split} pictures.")
         lines += [f"{note[:1].upper()}{note[1:]}." for note in self.notes]
         if not self.is_fid:
             lines.append("FD on these features is no FID: it compares with other ganvas runs on the same data, and with no published FID.")
         lines += [f"Beware: {caution}." for caution in self.cautions()]
         return "\n".join(lines)
+
+    def sentences(self) -> list[str]:
+        """What was seen beside the scores: spectrum, artefacts, path length; one sentence each."""
+        found = [] if self.spectrum is None else [self.spectrum.sentence()]
+        found += [] if self.artefacts is None else self.artefacts.sentences()
+        return found + ([] if self.path_length is None else [self.path_length.sentence()])
 
     def _called(self, key: str) -> str:
         if key in ("inception_score", "is_on_features"):

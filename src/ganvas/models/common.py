@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Protocol, runtime_checkable
 
 from torch import Tensor, nn
 
 from ganvas.config.model import Init, Output
 from ganvas.errors import UsageError
 from ganvas.nn.conv import dcgan_init
-from ganvas.types import ClassWeights, Labels
+from ganvas.types import ClassWeights, Images, Labels, Logits, PerImage
 
 CHANNELS = 3
 
@@ -23,6 +24,15 @@ def _torch_init(module: nn.Module) -> None:
 
 INITS: dict[Init, Callable[[nn.Module], None]] = {"normal": dcgan_init, "torch": _torch_init}
 """How a network's weights begin."""
+
+
+@runtime_checkable
+class SelfSupervised(Protocol):
+    """A discriminator that learns from real pictures beside telling them from fakes."""
+
+    def learn(self, images: Images, labels: Labels | None = None) -> tuple[Logits, dict[str, tuple[float, PerImage]]]:
+        """Logits, and by name a weight and a loss at each picture."""
+        ...
 
 
 def needed(labels: Labels | ClassWeights | None) -> Tensor:

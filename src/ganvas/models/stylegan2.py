@@ -19,7 +19,7 @@ from ganvas.nn.embed import ClassEmbedding
 from ganvas.nn.linear import EqualizedLinear
 from ganvas.nn.modulated import GAIN, EqualizedConv, ModulatedConv, activate
 from ganvas.nn.norm import MinibatchStd, PixelNorm
-from ganvas.nn.resample import double, pool, smooth
+from ganvas.nn.resample import smooth_double, smooth_pool
 from ganvas.rng import Draws
 from ganvas.types import ClassWeights, Images, Labels, Latents, PerImage, Styles
 
@@ -125,7 +125,7 @@ class Generator(nn.Module):
         for i, layer in enumerate(self.layers):
             x = layer(x, styles[:, i], self._noise(i, chance))
             if i % 2 == 0:
-                picture = self.colours[i // 2](x, styles[:, i + 1]) + smooth(double(picture))
+                picture = self.colours[i // 2](x, styles[:, i + 1]) + smooth_double(picture)
         return picture
 
     def styles(self, latents: Latents, labels: Labels | ClassWeights | None = None, chance: Draws | None = None) -> Styles:
@@ -162,7 +162,7 @@ class DiscriminatorBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, H, W) to (B, C', H/2, W/2)."""
-        return activate(self.conv2(activate(self.conv1(x)))) + self.skip(pool(smooth(x)))
+        return activate(self.conv2(activate(self.conv1(x)))) + self.skip(smooth_pool(x))
 
 
 class Discriminator(nn.Module):

@@ -12,9 +12,10 @@ from torch import Tensor
 from ganvas.artifact import disk_errors
 from ganvas.config.run import EvaluationConfig
 from ganvas.features.backbone import FeatureNetwork
-from ganvas.metrics.evaluate import Reference, quick_kid
+from ganvas.metrics.quick import quick_scores
+from ganvas.metrics.reference import Reference
 from ganvas.sampling.render import render
-from ganvas.training.hooks import Moment, Verdict
+from ganvas.training.hooks import CONTINUE, Answer, Moment
 
 EVALUATIONS = 10
 """Evaluations in a run whose config does not say how often."""
@@ -67,7 +68,7 @@ class BestCheckpoint:
         """Evaluations still to come before the end."""
         return max(0, (total - max(images, self._done_at)) // self._interval(total) - 1)
 
-    def __call__(self, moment: Moment) -> Verdict:
+    def __call__(self, moment: Moment) -> Answer:
         """Evaluate; save `best` if it is."""
         started = time.perf_counter()
         batches = render(
@@ -79,10 +80,12 @@ class BestCheckpoint:
             precision=self.precision,
             stream="evaluation",
         )
-        value = quick_kid(batches, self.reference, self.net)
+        scores = quick_scores(batches, self.reference, self.net)
+        value = scores.kid
         self._done_at = moment.images
         moment.score(value)
         line: dict[str, Any] = {"images": moment.images, "seconds": round(moment.seconds, 3), "kid": value}
+        line |= {name: share for name, share in (("precision", scores.precision), ("recall", scores.recall)) if share is not None}
         line |= {"features": self.net.name, "n": self.config.samples}
         path = moment.folder.evaluations_file
         with disk_errors(path), path.open("a", encoding="utf-8") as file:
@@ -93,7 +96,7 @@ class BestCheckpoint:
         self._cost = time.perf_counter() - started
         mark = " (the best so far)" if self.best["images"] == moment.images else ""
         moment.say(f"{moment.images:,} pictures: KID {value:.4f} on {self.net.name}{mark}")
-        return Verdict.CONTINUE
+        return CONTINUE
 
     def state_dict(self) -> dict[str, Any]:
         """Where it stands."""

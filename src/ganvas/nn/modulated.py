@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ganvas.nn.linear import EqualizedLinear
-from ganvas.nn.resample import convolve, convolve_and_halve, double_and_convolve, map_pixels, smooth
+from ganvas.nn.resample import blur, convolve, convolve_and_halve, double_and_convolve, map_pixels
 
 SLOPE = 0.2
 """Of the leaky ReLU throughout (Karras et al. 2020, appendix B)."""
@@ -37,9 +37,9 @@ def apply_kernel(x: Tensor, weight: Tensor, bias: Tensor | None = None, resampli
     if weight.shape[2] == 1:
         return map_pixels(x, weight, bias)
     if resampling == "up":
-        return smooth(double_and_convolve(x, weight, bias))
+        return blur(double_and_convolve(x, weight, bias))
     if resampling == "down":
-        return convolve_and_halve(smooth(x), weight, bias)
+        return convolve_and_halve(blur(x), weight, bias)
     return convolve(x, weight, bias)
 
 

@@ -48,32 +48,43 @@ def double(x: Tensor) -> Tensor:
     return cast(Tensor, _Double.apply(x))
 
 
-class _Smooth(torch.autograd.Function):
-    """[1, 2, 1] / 4 along rows and columns, which is its own transpose: its gradient, and that one's, is itself.
+class _Blur(torch.autograd.Function):
+    """[1, 2, 1] / 4 along rows and columns, zeros beyond the edges: its own transpose, so that all its gradients are itself.
 
-    A convolution of each map by itself takes as long as a product of two maps in channels_last memory; sums of shifted
-    maps take 30 times as long.
+    A depthwise convolution is fast in bf16, but PyTorch's gradient of it takes 30 times as long, and so do sums of
+    shifted maps.
     """
 
     @staticmethod
     def forward(ctx: Any, x: Tensor) -> Tensor:
-        taps = torch.tensor((0.25, 0.5, 0.25), dtype=x.dtype, device=x.device)
-        kernel = (taps[:, None] * taps).expand(x.shape[1], 1, 3, 3).contiguous()
-        return F.conv2d(x, kernel, padding=1, groups=x.shape[1])
+        line = torch.tensor([0.25, 0.5, 0.25], dtype=x.dtype, device=x.device)
+        kernel = (line[:, None] * line).expand(x.shape[1], 1, 3, 3)
+        with torch.autocast(x.device.type, enabled=False):
+            return F.conv2d(x, kernel, padding=1, groups=x.shape[1])
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
-        return smooth(gradients[0])
+        return blur(gradients[0])
 
 
-def smooth(x: Tensor) -> Tensor:
-    """Each map (B, C, H, W) filtered by [1, 2, 1] / 4 along rows and columns, zeros beyond the edges.
+def blur(x: Tensor) -> Tensor:
+    """Each pixel's weighted mean with its neighbours, [1, 2, 1] / 4 along rows and columns, (B, C, H, W) to the same shape.
 
     After `double` or before `pool`, which filter by [1, 1], it makes up the filter [1, 3, 3, 1] of Karras et al. 2020
     (StyleGAN2, appendix B).
     """
-    with torch.autocast(x.device.type, enabled=False):
-        return cast(Tensor, _Smooth.apply(x))
+    return cast(Tensor, _Blur.apply(x.contiguous(memory_format=torch.channels_last)))
+
+
+def smooth_double(x: Tensor) -> Tensor:
+    """Bilinear interpolation to twice the size, [1, 3, 3, 1] / 4 along rows and columns; zeros beyond the edges."""
+    # Each pixel twice, then [1, 2, 1]: the same sums.
+    return blur(double(x))
+
+
+def smooth_pool(x: Tensor) -> Tensor:
+    """[1, 3, 3, 1] / 8 along rows and columns at every other pixel, (B, C, H, W) to (B, C, H/2, W/2); zeros beyond the edges."""
+    return pool(blur(x))
 
 
 def _patches(x: Tensor) -> Tensor:

@@ -44,6 +44,13 @@ class Plan:
         self.decisions.append((images, max(images, total)))
         self._write()
 
+    def forget(self, images: int) -> None:
+        """A budget's decisions after `images` were of a stretch that was rolled back: its time is gone, its pictures are not."""
+        if self.budget is not None:
+            self.decisions = [(at, planned) for at, planned in self.decisions if at <= images]
+            self._reviewed, self._complete = 0, False
+            self._write()
+
     def complete(self) -> None:
         """Keep that the run reached its end: replayed, the plan is followed to the same end, however long it takes."""
         self._complete = True

@@ -16,6 +16,21 @@ class Verdict(enum.Enum):
 
     CONTINUE = "continue"
     STOP = "stop"
+    ROLL_BACK = "roll back"
+    """Go on from the best checkpoint with gentler settings; stop where that can't be done (any more)."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A verdict and, unless the run just goes on, the reason that people are told."""
+
+    verdict: Verdict
+    reason: str = ""
+    since: int | None = None
+    """Pictures after which that began: a checkpoint to roll back to must be older."""
+
+
+CONTINUE = Answer(Verdict.CONTINUE)
 
 
 @dataclass(frozen=True)
@@ -31,6 +46,8 @@ class Moment:
     """Whether the run ends here."""
     sampler: Callable[[], Sampler]
     """A sampler of the averaged modules, its batch norms fitted; made once for each moment."""
+    live: Callable[[], Sampler]
+    """A sampler of the modules as they train; nothing is fitted, so it costs no more than the pictures."""
     save: Callable[[str], None]
     """Write the checkpoint of that name."""
     say: Callable[[str], None]
@@ -57,7 +74,7 @@ class Hook(Protocol):
         """How many calls are still to come."""
         ...
 
-    def __call__(self, moment: Moment) -> Verdict:
+    def __call__(self, moment: Moment) -> Answer:
         """Do it."""
         ...
 
@@ -66,5 +83,5 @@ class Hook(Protocol):
         ...
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Restore `state_dict`."""
+        """Restore `state_dict`; also while it runs, when the run is rolled back."""
         ...

@@ -2,43 +2,43 @@
 
 from __future__ import annotations
 
-import os
-import signal
-import socket
-import threading
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import nn
 
-from ganvas import artifact, rng
+from ganvas import rng
 from ganvas.augment.real import RealAugment
 from ganvas.config.run import RunConfig
 from ganvas.data.packed import PackedDataset
 from ganvas.errors import TrainingFailed, UsageError
 from ganvas.families.base import Family, Stateful, StepState
 from ganvas.progress import Progress
-from ganvas.runs import RunFolder, State, Status, truncate_lines
-from ganvas.sampling.grid import grid, write_png
-from ganvas.sampling.render import CHUNK, Sampler, render
+from ganvas.runs import RunFolder, State
 from ganvas.training import checkpoint
 from ganvas.training.budget import Plan
-from ganvas.training.ema import pass_fixed_latents, restimate_batch_norms
 from ganvas.training.energy import Meter, Spent
-from ganvas.training.hooks import Hook, Moment, Verdict
+from ganvas.training.hooks import Answer, Hook, Moment, Verdict
 from ganvas.training.log import Means, MetricsLog
+from ganvas.training.pictures import Pictures
 from ganvas.training.power_ema import build_ema
+from ganvas.training.probes import norms, probe
+from ganvas.training.rollback import Rollbacks
 from ganvas.training.schedule import build_schedule
-from ganvas.training.stream import Stream
+from ganvas.training.status import StatusFile
+from ganvas.training.stopping import Stopping
+from ganvas.training.stream import Stream, class_weights
+from ganvas.training.timing import Timing
 from ganvas.units import format_duration, parse_duration
 
 HEARTBEAT = 5.0
-PROBE_PICTURES = 256
+
+
+class NotFinite(TrainingFailed):
+    """NaN or Inf."""
 
 
 @dataclass(frozen=True)
@@ -94,10 +94,11 @@ class Trainer:
         self._rates = {name: [g["lr"] for g in o.param_groups] for name, o in family.optimizers().items()}
         self._log = MetricsLog(folder, config.log.tensorboard)
         self._means = Means()
-        self._fitted_at: int | None = None
-        self._timing = _Timing()
-        self._stop_reason: str | None = None
-        self._best: dict[str, float] | None = None
+        self._timing = Timing()
+        self._stopping = Stopping(folder, self._timing, self.started)
+        self._pictures = Pictures(config, family, self.ema, self.state, folder)
+        self.rollbacks = Rollbacks()
+        self._status = StatusFile(folder, self.plan, self.started)
 
     def _plan(self, pictures: int) -> Plan:
         length, batch = self.config.train, self.config.train.batch
@@ -110,6 +111,15 @@ class Trainer:
 
     def load(self, saved: checkpoint.Checkpoint) -> None:
         """Take up a checkpoint: the run goes on as if it had not stopped."""
+        owners = self._restore(saved)
+        if "rollbacks" in owners:
+            self.rollbacks.load_state_dict(owners["rollbacks"])
+            self.rollbacks.write(self.folder)
+        self.seconds_before = saved.facts["seconds"]
+        self._spent_before = Spent(saved.facts.get("cpu_seconds"), saved.facts.get("joules"))
+
+    def _restore(self, saved: checkpoint.Checkpoint) -> dict[str, Any]:
+        """Put everything that learns or counts back to a checkpoint, and forget what was written later; its owners' states."""
         for name, module in self.family.modules().items():
             saved.load_module(name, module)
         if self.ema:
@@ -118,39 +128,37 @@ class Trainer:
         owners = saved.owners()
         if self.ema and "ema" in owners:
             self.ema.load_state_dict(owners["ema"], saved.images)
-        for name, optimizer in self.family.optimizers().items():
-            checkpoint.load_optimizer(optimizer, owners["optimizers"][name])
-        for hook in self.hooks:
-            if hook.name in owners["hooks"]:
-                hook.load_state_dict(owners["hooks"][hook.name])
         if isinstance(self.family, Stateful) and "family" in owners:
             self.family.load_state_dict(owners["family"])
+        for name, optimizer in self.family.optimizers().items():
+            checkpoint.load_optimizer(optimizer, owners["optimizers"][name])
         if "schedule" in owners:
             self.schedule.load_state_dict(owners["schedule"])
         self._means.load_state_dict(owners["means"])
         self.state.images = self.stream.position = saved.images
         self.state.step = saved.facts["step"]
-        self.seconds_before = saved.facts["seconds"]
-        self._spent_before = Spent(saved.facts.get("cpu_seconds"), saved.facts.get("joules"))
-        truncate_lines(self.folder.metrics_file, saved.images)
-        truncate_lines(self.folder.evaluations_file, saved.images)
-        for images, path in self.folder.grids():
-            if images > saved.images:
-                path.unlink()
+        self._pictures.outdate()
+        self.folder.forget(saved.images)
+        # Hooks last: they may read what the run's files hold.
+        for hook in self.hooks:
+            if hook.name in owners["hooks"]:
+                hook.load_state_dict(owners["hooks"][hook.name])
+        return owners
 
     def _save(self, name: str) -> None:
         for module, m in self.family.modules().items():
             if not all(bool(torch.isfinite(p).all()) for p in m.parameters()):
-                raise TrainingFailed(self._not_finite(f"a parameter of the {module}"))
+                raise NotFinite(self._not_finite(f"a parameter of the {module}"))
         modules: dict[str, nn.Module] = dict(self.family.modules())
         if self.ema:
-            self._sampler()
+            self._pictures.sampler()
             modules |= {f"{module}_ema": m for module, m in self.ema.modules.items()}
         owners = {
             "optimizers": {n: checkpoint.optimizer_state(o) for n, o in self.family.optimizers().items()},
             "hooks": {hook.name: hook.state_dict() for hook in self.hooks},
             "schedule": self.schedule.state_dict(),
             "means": self._means.state_dict(),
+            "rollbacks": self.rollbacks.state_dict(),
         }
         if isinstance(self.family, Stateful):
             owners["family"] = self.family.state_dict()
@@ -183,7 +191,7 @@ class Trainer:
         self._write_status("running")
         total = self.plan.total(self.state.images)
         shown = self.state.images
-        with Progress("training", total, quiet=self.quiet, interval=10.0, initial=shown) as progress, self._signals(progress):
+        with Progress("training", total, quiet=self.quiet, interval=10.0, initial=shown) as progress, self._stopping.signals(progress.say):
             try:
                 outcome = self._run(progress, stop_after)
             except BaseException as error:
@@ -196,28 +204,46 @@ class Trainer:
 
     def _run(self, progress: Progress, stop_after: float | None) -> Outcome:
         if self.state.images == 0:
-            self._grid()
+            self._pictures.write_grid()
         last_saved = self.state.images if (self.folder.checkpoints / "last").exists() else None
         while not self._ended():
-            with self._timing.step():
-                self._timing.shown(self._step())
-            progress.update(self.state.images - progress.count, self._note())
-            if self._events(progress):
+            try:
+                saved = self._advance(progress)
+            except NotFinite as error:
+                if self.config.on_collapse != "rollback" or not self._roll_back(Answer(Verdict.ROLL_BACK, str(error)), progress):
+                    raise
+                saved = True
+            if saved:
                 last_saved = self.state.images
             if self._plan_review():
                 progress.retarget(self.plan.total(self.state.images))
             if self._must_stop(stop_after):
                 break
-            self._heartbeat()
+            if self._timing.since_heartbeat() >= HEARTBEAT:
+                self._write_status("running")
         finished = self._ended()
         if finished:
             self.plan.complete()
-            self._grid()
+            self._pictures.write_grid()
             self._call_hooks(progress, last=True)
         self._flush_log()
         if last_saved != self.state.images or finished:
             self._save("last")
-        return Outcome("finished" if finished else "stopped", self.state.images, None if finished else self._stop_reason)
+        return Outcome("finished" if finished else "stopped", self.state.images, None if finished else self._stopping.reason)
+
+    def _advance(self, progress: Progress) -> bool:
+        """A step and whatever is due after it; whether a checkpoint was saved.
+
+        Raises:
+            NotFinite: a loss or a parameter became NaN or Inf.
+        """
+        with self._timing.step():
+            self._timing.shown(self._step())
+        progress.update(self.state.images - progress.count, self._note())
+        return self._events(progress)
+
+    def _must_stop(self, stop_after: float | None) -> bool:
+        return self._stopping.due(stop_after)
 
     def _ended(self) -> bool:
         total = self.plan.total(self.state.images)
@@ -226,7 +252,9 @@ class Trainer:
     def _step(self) -> int:
         """One step of the family; the pictures that it showed."""
         state = self.state
-        scale = self.schedule.factor(state.images, self.plan.total(state.images))
+        total = self.plan.total(state.images)
+        scale, state.annealed = self.schedule.factor(state.images, total), self.schedule.annealed(state.images, total)
+        scale *= self.rollbacks.factor
         for name, optimizer in self.family.optimizers().items():
             for group, rate in zip(optimizer.param_groups, self._rates[name], strict=True):
                 group["lr"] = rate * scale
@@ -248,7 +276,7 @@ class Trainer:
     def _check_finite(self) -> None:
         broken = self._means.not_finite()
         if broken:
-            raise TrainingFailed(self._not_finite(", ".join(broken)))
+            raise NotFinite(self._not_finite(", ".join(broken)))
 
     def _not_finite(self, what: str) -> str:
         kept = self.folder.checkpoints / "last"
@@ -264,8 +292,10 @@ class Trainer:
             if self._due(self.config.log.every):
                 self._flush_log()
             if self._due(self.config.samples.every):
-                self._grid()
-        self._call_hooks(progress, last=False)
+                self._pictures.write_grid()
+        asked = self._call_hooks(progress, last=False)
+        if asked is not None and self._roll_back(asked, progress):
+            return True
         if self._due(self.config.checkpoint.every):
             with self._timing.overhead(), self._timing.saving():
                 self._save("last")
@@ -276,17 +306,56 @@ class Trainer:
         before = self.state.images - self._timing.last_pictures
         return self.state.images // every > before // every
 
-    def _call_hooks(self, progress: Progress, last: bool) -> None:
+    def _call_hooks(self, progress: Progress, last: bool) -> Answer | None:
+        """Call those that are due, or all at the run's end; the answer that asks for a roll back, if there is one."""
+        asked = None
         for hook in self.hooks:
             if not last and not hook.due(self.state.images, self.plan.total(self.state.images)):
                 continue
-            total = self.plan.total(self.state.images)
+            answer = hook(self._moment(progress, last))
+            if answer.verdict is Verdict.STOP and not last:
+                self._stopping.ask(answer.reason or f"{hook.name} asked for it")
+            elif answer.verdict is Verdict.ROLL_BACK and not last:
+                asked = asked or answer
+            self._status.best = hook.state_dict().get("best") or self._status.best
+        return asked
+
+    def _moment(self, progress: Progress, last: bool) -> Moment:
+        return Moment(
+            self.folder,
+            self.state.images,
+            self.plan.total(self.state.images),
+            self.seconds,
+            last,
+            self._pictures.sampler,
+            self._pictures.live,
+            self._save,
+            progress.say,
             # The end of a run is evaluated whatever its length: a run that is then made longer must not differ by that.
-            score = _ignore if last else self.schedule.observe
-            moment = Moment(self.folder, self.state.images, total, self.seconds, last, self._sampler, self._save, progress.say, score)
-            if hook(moment) is Verdict.STOP and not last:
-                self._stop_reason = self._stop_reason or f"{hook.name} asked for it"
-            self._best = hook.state_dict().get("best") or self._best
+            _ignore if last else self.schedule.observe,
+        )
+
+    def _roll_back(self, asked: Answer, progress: Progress) -> bool:
+        """Go on from the best checkpoint with gentler settings; False: that can't be done, and the session stops."""
+        best = self.folder.checkpoints / "best"
+        if self.rollbacks.exhausted:
+            self._stopping.ask(f"{asked.reason} (rolled back {len(self.rollbacks.records)} times already)")
+            return False
+        saved = checkpoint.Checkpoint(best) if best.exists() else None
+        if saved is None or (asked.since is not None and saved.images >= asked.since):
+            self._stopping.ask(f"{asked.reason} (there is no checkpoint from before that to roll back to)")
+            return False
+        collapsed_at = self.state.images
+        self._restore(saved)
+        self.plan.forget(saved.images)
+        self.rollbacks.add(collapsed_at, saved.images, asked.reason)
+        # Saved before it is told: a run that is killed now resumes from here, and not into the same collapse.
+        self._save("last")
+        self.rollbacks.write(self.folder)
+        progress.update(self.state.images - progress.count)
+        number, rates = len(self.rollbacks.records), self.rollbacks.factor
+        progress.say(f"rolled back to {saved.images:,} pictures (number {number}); learning rates are now {rates:g} of the config's")
+        return True
 
     # -- time --------------------------------------------------------------------------------------------------------
 
@@ -297,69 +366,7 @@ class Trainer:
         still = sum(hook.cost() * hook.remaining(self.state.images, total) for hook in self.hooks) if total else costs * 2
         return self.plan.review(self.state.images, self.seconds, time.time() - self._timing.began, self._timing.rate, final + still, final)
 
-    def _must_stop(self, stop_after: float | None) -> bool:
-        if self._stop_reason is None and stop_after is not None:
-            reserve = 1.5 * self._timing.saving_seconds + self._timing.step_seconds
-            if time.time() - self.started + reserve >= stop_after:
-                self._stop_reason = f"--stop-after {format_duration(stop_after)}"
-        if self._stop_reason is None and self._timing.every_second() and self.folder.stop_file.exists():
-            self._stop_reason = "control/stop"
-            self.folder.stop_file.unlink(missing_ok=True)
-        return self._stop_reason is not None
-
-    @contextmanager
-    def _signals(self, progress: Progress) -> Iterator[None]:
-        """Ctrl-C and SIGTERM end the run after the step, saved; a second Ctrl-C ends it at once."""
-        if threading.current_thread() is not threading.main_thread():
-            yield
-            return
-
-        def stop(number: int, _frame: object) -> None:
-            name = signal.Signals(number).name
-            if self._stop_reason is not None and number == signal.SIGINT:
-                raise KeyboardInterrupt
-            self._stop_reason = "Ctrl-C" if number == signal.SIGINT else name
-            progress.say(f"{self._stop_reason}: saving, then stopping (Ctrl-C again: stop at once)")
-
-        old = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
-        try:
-            yield
-        finally:
-            for number, handler in old.items():
-                signal.signal(number, handler)
-
     # -- what is written ---------------------------------------------------------------------------------------------
-
-    def _sampler(self) -> Sampler:
-        """A sampler of the averages (or of the modules, where none are kept), its batch norms fitted to now."""
-        if self.ema is None:
-            for name in self.family.averaged:
-                self.family.modules()[name].eval()
-            return self.family.sampler(self.family.modules())
-        modules = {**self.family.modules(), **self.ema.modules}
-        sampler = self.family.sampler(modules)
-        if self._fitted_at != self.state.images:
-            for module in self.ema.modules.values():
-                module.eval()
-            self.ema.fit_spectral_norms()
-            restimate_batch_norms(self.ema.modules, lambda: pass_fixed_latents(sampler, self.state))
-            self._fitted_at = self.state.images
-        return sampler
-
-    def _grid(self) -> None:
-        """The same latents as ever, drawn now."""
-        shape = self.config.samples
-        sampler = self._sampler()
-        pictures = render(
-            sampler,
-            shape.rows * shape.columns,
-            seed=self.config.seed,
-            weights=self.state.label_weights,
-            device=self.state.device,
-            precision=self.state.precision,
-            stream="grid",
-        )
-        write_png(self.folder.samples / f"{self.state.images:09d}.png", grid(np.concatenate(list(pictures)), shape.columns))
 
     def _flush_log(self) -> None:
         if not self._means.count:
@@ -370,25 +377,10 @@ class Trainer:
         line |= self._means.take()
         for name, optimizer in self.family.optimizers().items():
             line[f"lr_{name[0]}"] = optimizer.param_groups[0]["lr"]
-        line |= self._probes()
+        line |= norms(self.family.optimizers())
+        line |= probe(self.family, {"train": self.stream, "heldout": self.held_out}, self.state)
         line |= {name: round(value, 3) for name, value in asdict(self.spent).items() if value is not None}
         self._log.write(line)
-
-    def _probes(self) -> dict[str, float]:
-        found: dict[str, float] = {}
-        for suffix, stream in (("train", self.stream), ("heldout", self.held_out)):
-            if stream is None:
-                continue
-            n = len(stream.split)
-            order = rng.permutation(n, self.config.seed, "probe", self.state.images)[: min(n, PROBE_PICTURES)]
-            sums = Means()
-            for start in range(0, len(order), CHUNK):
-                part = np.sort(order[start : start + CHUNK])
-                if len(part) > 1:
-                    sums.add(self.family.probe(stream.at(part, 0, None), self.state))
-            if sums.count:
-                found |= {f"{name}_{suffix}": value for name, value in sums.take().items()}
-        return found
 
     def _note(self) -> str:
         shown = self._means.peek()
@@ -397,103 +389,10 @@ class Trainer:
             words.append(f"{format_duration(self.plan.budget - self.seconds)} left")
         return ", ".join(words)
 
-    def _heartbeat(self) -> None:
-        if self._timing.since_heartbeat() >= HEARTBEAT:
-            self._write_status("running")
-
     def _write_status(self, state: State, reason: str | None = None) -> None:
         self._timing.heartbeat()
-        total = self.plan.total(self.state.images)
-        rate = self._timing.rate
-        ends = time.time() + (total - self.state.images) / rate if state == "running" and total and rate else None
-        if state == "running" and self.plan.budget:
-            ends = self.started + self.plan.budget - self.seconds_before
-        status = Status(
-            state=state,
-            reason=reason,
-            pid=os.getpid(),
-            host=socket.gethostname(),
-            started=self.started,
-            heartbeat=time.time(),
-            images=self.state.images,
-            total_images=total,
-            seconds=self.seconds,
-            pictures_per_second=rate,
-            expected_end=ends,
-            best=self._best,
-            **asdict(self.spent),
-        )
-        artifact.write_text(self.folder.status_file, status.model_dump_json(indent=2) + "\n")
+        self._status.write(state, reason, self.state.images, self.seconds, self._timing.rate, self.spent)
 
 
 def _ignore(_kid: float) -> None:
     """What a schedule hears of the evaluation at the end."""
-
-
-def class_weights(labels: np.ndarray | None, classes: int) -> Tensor | None:
-    """(classes,) how often each class appears."""
-    return None if labels is None else torch.from_numpy(np.bincount(labels, minlength=classes).astype(np.float64))
-
-
-class _Timing:
-    """Where the time goes: steps and their files, apart from evaluations."""
-
-    def __init__(self) -> None:
-        self.began = time.time()
-        self.pictures = 0
-        self.busy = 0.0
-        self.last_pictures = 0
-        self.step_seconds = 0.0
-        self.saving_seconds = 0.0
-        self._steps = 0
-        self._beat = 0.0
-        self._second = 0.0
-        self._mark = (0, 0.0)
-
-    @contextmanager
-    def step(self) -> Iterator[None]:
-        start = time.perf_counter()
-        yield
-        self._steps += 1
-        self.step_seconds = time.perf_counter() - start
-        # The first steps choose kernels and fill caches: they say nothing of those to come.
-        if self._steps > 3:
-            self.pictures += self.last_pictures
-            self.busy += self.step_seconds
-
-    def shown(self, pictures: int) -> None:
-        self.last_pictures = pictures
-
-    @contextmanager
-    def overhead(self) -> Iterator[None]:
-        start = time.perf_counter()
-        yield
-        self.busy += time.perf_counter() - start
-
-    @contextmanager
-    def saving(self) -> Iterator[None]:
-        start = time.perf_counter()
-        yield
-        self.saving_seconds = time.perf_counter() - start
-
-    @property
-    def rate(self) -> float | None:
-        return self.pictures / self.busy if self.pictures else None
-
-    def recent_rate(self) -> float | None:
-        pictures, busy = self.pictures - self._mark[0], self.busy - self._mark[1]
-        self._mark = (self.pictures, self.busy)
-        return round(pictures / busy, 3) if busy > 0 else None
-
-    def heartbeat(self) -> None:
-        self._beat = time.monotonic()
-
-    def since_heartbeat(self) -> float:
-        return time.monotonic() - self._beat
-
-    def every_second(self) -> bool:
-        now = time.monotonic()
-        if now - self._second < 1:
-            return False
-        self._second = now
-        return True

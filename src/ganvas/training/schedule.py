@@ -17,6 +17,10 @@ class Schedule(Protocol):
         """After `images` pictures of `total`; without a total yet, as at the start."""
         ...
 
+    def annealed(self, images: int, total: int | None) -> float:
+        """How far the rate has come on its way to the final one, 0 to 1: what else moves over a run goes along with it."""
+        ...
+
     def observe(self, kid: float) -> None:
         """Take in the KID of an evaluation; called as the evaluations come, but not for that at the run's end."""
         ...
@@ -49,6 +53,10 @@ class Planned:
         progress = min(1.0, images / total)
         return warm * (stepped(self.config, progress) if isinstance(self.config, StepSchedule) else fallen(self.config, progress))
 
+    def annealed(self, images: int, total: int | None) -> float:
+        """See `Schedule`; a rate that falls in steps has no final one."""
+        return fallen_part(self.config, images / total) if total and isinstance(self.config, ScheduleConfig) else 0.0
+
     def observe(self, kid: float) -> None:
         """Nothing depends on it."""
 
@@ -62,11 +70,15 @@ class Planned:
 
 def fallen(config: ScheduleConfig, progress: float) -> float:
     """The factor of a rate that falls along a line or half a cosine."""
+    return 1 + (config.final - 1) * fallen_part(config, progress)
+
+
+def fallen_part(config: ScheduleConfig, progress: float) -> float:
+    """How much of its fall a rate has behind it, 0 to 1; a constant one does not fall."""
     if config.kind == "constant":
-        return 1.0
-    part = max(0.0, (progress - config.start) / (1 - config.start))
-    shape = part if config.kind == "linear" else (1 - math.cos(math.pi * part)) / 2
-    return 1 + (config.final - 1) * shape
+        return 0.0
+    part = min(1.0, max(0.0, (progress - config.start) / (config.end - config.start)))
+    return part if config.kind == "linear" else (1 - math.cos(math.pi * part)) / 2
 
 
 def stepped(config: StepSchedule, progress: float) -> float:
@@ -86,6 +98,10 @@ class Plateau:
     def factor(self, images: int, total: int | None) -> float:
         """See `Schedule`."""
         return warmth(self.config.warmup_images, images) * self._scale
+
+    def annealed(self, images: int, total: int | None) -> float:
+        """See `Schedule`: nobody knows how far this one still has to go."""
+        return 0.0
 
     def observe(self, kid: float) -> None:
         """Fall after `patience` evaluations in a row that were no better than the best."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from ganvas import rng
 from ganvas.augment.real import RealAugment
@@ -45,3 +46,8 @@ class Stream:
         if self.labelled and self.split.labels is not None:
             labels = torch.from_numpy(np.asarray(self.split.labels)[indices].astype(np.int64)).to(self.device)
         return Batch(images if augment is None else augment(images, start), labels, start)
+
+
+def class_weights(labels: np.ndarray | None, classes: int) -> Tensor | None:
+    """(classes,) how often each class appears."""
+    return None if labels is None else torch.from_numpy(np.bincount(labels, minlength=classes).astype(np.float64))

@@ -12,14 +12,17 @@ import torch
 from torch import Tensor
 
 from ganvas import artifact, runs
+from ganvas.config import GanConfig
 from ganvas.data.given import Given, open_given
 from ganvas.data.layout import shown
 from ganvas.data.packed import is_packed, open_packed
 from ganvas.data.prepare import RESOLUTIONS, resolve, resolve_config
 from ganvas.errors import RunError, UsageError
 from ganvas.features.backbone import load_features
+from ganvas.metrics.appearance import Appearance
 from ganvas.metrics.evaluate import YARDSTICK_MOST, Classes, Evaluation, HeldOut, reference
 from ganvas.metrics.evaluate import evaluate as score
+from ganvas.metrics.path_length import PathLength, path_length
 from ganvas.metrics.reference import kept
 from ganvas.metrics.report import write_report
 from ganvas.metrics.scores import GivenPictures, judged_by_itself
@@ -36,6 +39,8 @@ if TYPE_CHECKING:
 SAMPLES = 10_000
 SEED = 1
 """Not the training's evaluation seed: the best checkpoint was chosen on that."""
+PATHS = 1_000
+"""Paths between latents whose length is measured."""
 FEATURES = "efficientnet-lite0"
 _SIZES_SHOWN = 5
 
@@ -97,6 +102,7 @@ def _evaluate_run(
             "checkpoint_checksum": model.checkpoint.checksum,
             "images": model.checkpoint.images,
             "seed": SEED,
+            "path_length": _path_length(model, net, quiet),
             "warnings": [*result.warnings, *([] if caution is None else [caution])],
             "seconds": time.monotonic() - begun,
         }
@@ -136,7 +142,20 @@ def _score(batches: Iterator[Any], data: PackedDataset, net: FeatureNetwork, tot
     classes = None
     if train.labels is not None and data.classes:
         classes = Classes(data.classes, torch.from_numpy(train.labels[kept(len(train), train.name, real)]))
-    return score(batches, real, net, classes=classes, held_out=others, total=total, quiet=quiet)
+    side = data.resolution
+    looks = Appearance(side, side)
+    result = score(looks.watch(batches), real, net, classes=classes, held_out=others, total=total, quiet=quiet)
+    found = looks.beside(train, quiet)
+    return result if found is None else result.model_copy(update={"spectrum": found[0], "artefacts": found[1]})
+
+
+def _path_length(model: Model, net: FeatureNetwork, quiet: bool) -> PathLength | None:
+    """How smoothly the run's pictures change; None for features that take whole levels only, and families without a GAN's latents."""
+    family = model.folder.config().family
+    if net.name == "inception-2015" or not isinstance(family, GanConfig):
+        return None
+    mode = "linear" if family.latent.distribution == "uniform" else "slerp"
+    return path_length(model.sampler, net, n=PATHS, mode=mode, weights=model.class_weights, device=model.device, quiet=quiet)
 
 
 def open_data(folder: RunFolder, data: str | Path | None) -> PackedDataset:

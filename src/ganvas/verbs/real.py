@@ -9,7 +9,7 @@ from ganvas.data.packed import PackedDataset, Split
 from ganvas.runs import RunFolder
 from ganvas.sampling.grid import grid, write_png
 from ganvas.sampling.render import class_labels
-from ganvas.training.loop import class_weights
+from ganvas.training.stream import class_weights
 
 
 def write_real(folder: RunFolder, data: PackedDataset) -> None:

@@ -15,6 +15,7 @@ from ganvas.errors import UsageError, UserError
 from ganvas.metrics.compare import Comparison, compare_page
 from ganvas.metrics.compare import compare as compare_runs
 from ganvas.metrics.curves import plot_files
+from ganvas.metrics.health import Health, judge
 from ganvas.metrics.report import write_report
 from ganvas.runs import RunFolder
 from ganvas.sampling.grid import png, read_png
@@ -54,6 +55,13 @@ def report(run: str | Path, plots: bool) -> Reported:
             for name, data in made.items():
                 (out / name).write_bytes(data)
     return Reported(write_report(folder), tuple(folder.path / PLOTS / name for name in made))
+
+
+def diagnose(run: str | Path) -> Health:
+    """See `ganvas.diagnose`."""
+    folder = runs.open_run(run)
+    ensure_real(folder)
+    return judge(folder)
 
 
 def ensure_real(folder: RunFolder) -> None:

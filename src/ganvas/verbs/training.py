@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from filelock import FileLock, Timeout
 
@@ -26,16 +27,23 @@ from ganvas.families.base import Family
 from ganvas.features.backbone import load_features
 from ganvas.metrics.evaluate import reference
 from ganvas.monitor.best import BestCheckpoint
+from ganvas.monitor.health import HealthMonitor
+from ganvas.rng import permutation
 from ganvas.runs import RunFolder
 from ganvas.training.checkpoint import Checkpoint
 from ganvas.training.device import choose_device, choose_precision, set_up
-from ganvas.training.loop import Outcome, Trainer, class_weights
+from ganvas.training.loop import Outcome, Trainer
+from ganvas.training.stream import class_weights
 from ganvas.training.transfer import freeze_first, take_over
 from ganvas.units import format_duration, parse_duration
 from ganvas.verbs.real import write_real
 
 REFERENCE_PICTURES = 5_000
 """Real pictures that the KID of a training run is measured against."""
+
+
+REAL_LOOKS = 64
+"""Real pictures that the looks of as many generated ones are compared with."""
 
 
 @dataclass(frozen=True)
@@ -93,8 +101,9 @@ def transfer(setting: Setting) -> Setting:
 
 
 def parameters(family: Family) -> dict[str, int]:
-    """How many parameters each module has."""
-    return {name: sum(p.numel() for p in module.parameters()) for name, module in family.modules().items()}
+    """How many parameters each module has, those left out that have none."""
+    counts = {name: sum(p.numel() for p in module.parameters()) for name, module in family.modules().items()}
+    return {name: count for name, count in counts.items() if count}
 
 
 def provenance(setting: Setting, custom: bool) -> dict[str, Any]:
@@ -194,7 +203,9 @@ def start(
 
 def build_trainer(setting: Setting, folder: RunFolder, started: float, quiet: bool) -> Trainer:
     """The trainer with its hooks."""
-    hooks = [hook] if (hook := evaluation_hook(setting, quiet)) else []
+    evaluations = evaluation_hook(setting, quiet)
+    # Health last: it judges by the evaluation of the same moment too.
+    hooks = [*([evaluations] if evaluations else []), health_hook(setting)]
     return Trainer(
         setting.config,
         setting.family,
@@ -236,6 +247,15 @@ def evaluation_hook(setting: Setting, quiet: bool) -> BestCheckpoint | None:
     )
 
 
+def health_hook(setting: Setting) -> HealthMonitor:
+    """Signals while training, beside some real pictures that are the same whatever the seed."""
+    split = setting.data.split("train")
+    chosen = permutation(len(split), "health")[:REAL_LOOKS]
+    weights = class_weights(split.labels, len(setting.data.classes)) if setting.family.classes else None
+    real = split.gather(np.sort(chosen))
+    return HealthMonitor(setting.config, real, device=setting.device, precision=setting.precision, weights=weights)
+
+
 def go_on(
     path: Path, *, images: int | None, stop_after: float | None, family: Family | None, started: float, quiet: bool
 ) -> tuple[RunFolder, Outcome]:
@@ -260,8 +280,7 @@ def go_on(
             trainer.load(saved)
         else:
             # It ended before its first checkpoint: from the start again, with the plan that it had.
-            runs.truncate_lines(folder.metrics_file, -1)
-            runs.truncate_lines(folder.evaluations_file, -1)
+            folder.forget(-1)
         return folder, finish(folder, trainer.run(stop_after))
 
 

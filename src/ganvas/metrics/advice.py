@@ -1,0 +1,173 @@
+"""What usually helps against each finding: settings of ours, as far as the run does not have them already."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from ganvas.config.objective import BceLoss, HingeLoss, LeastSquaresLoss, WassersteinLoss
+from ganvas.config.optim import AdamConfig
+from ganvas.config.run import RunConfig
+
+USUAL_RATE = 2e-4
+"""Adam's rate in most recipes (Radford et al. 2016)."""
+SMALL_LATENT = 16
+CALM_MOMENTUM = 0.5
+
+
+def advice(kind: str, config: RunConfig | None) -> tuple[str, ...]:
+    """What usually helps against a finding, most promising first; general words where the config is not known."""
+    found = [words for remedy in REMEDIES.get(kind, ()) if (words := remedy(config)) is not None]
+    return tuple(dict.fromkeys(found))
+
+
+Remedy = Callable[[RunConfig | None], str | None]
+
+
+def _say(words: str) -> Remedy:
+    return lambda _: words
+
+
+def _has(part: Any, name: str) -> bool:
+    return getattr(part, name, None) not in (None, False, 0)
+
+
+def _augment(config: RunConfig | None) -> str | None:
+    if config is not None and config.family.critic_augment is not None:
+        return None
+    return "augment what D sees: --set 'family.critic_augment={kind: diffaugment, policy: [color, translation]}'"
+
+
+def _lower_rates(config: RunConfig | None) -> str:
+    if config is None:
+        return "halve the learning rates"
+    g, d = config.family.optimizer_g, config.family.optimizer_d
+    ceiling = USUAL_RATE if isinstance(g, AdamConfig) and isinstance(d, AdamConfig) else float("inf")
+    lr_g, lr_d = min(g.lr / 2, ceiling), min(d.lr / 2, ceiling)
+    return f"lower learning rates: --set family.optimizer_g.lr={lr_g:g} --set family.optimizer_d.lr={lr_d:g}"
+
+
+def _lower_rate_d(config: RunConfig | None) -> str:
+    if config is None:
+        return "halve the discriminator's learning rate"
+    return f"a slower discriminator: --set family.optimizer_d.lr={config.family.optimizer_d.lr / 2:g}"
+
+
+def _adam(config: RunConfig | None) -> str | None:
+    if config is None or isinstance(config.family.optimizer_g, AdamConfig):
+        return None
+    return "Adam: --set 'family.optimizer_g={kind: adam, lr: 2e-4}' --set 'family.optimizer_d={kind: adam, lr: 2e-4}'"
+
+
+def _momentum(config: RunConfig | None) -> str | None:
+    players = () if config is None else (config.family.optimizer_g, config.family.optimizer_d)
+    if not any(isinstance(player, AdamConfig) and player.betas[0] > CALM_MOMENTUM for player in players):
+        return None
+    return "less momentum: --set 'family.optimizer_g.betas=[0.5, 0.999]' --set 'family.optimizer_d.betas=[0.5, 0.999]'"
+
+
+def _spectral_norm(config: RunConfig | None) -> str | None:
+    if config is None:
+        return "spectral norm in the discriminator"
+    family = config.family
+    clipped = isinstance(family.loss, WassersteinLoss) and family.loss.clip is not None
+    can = hasattr(family.discriminator, "spectral_norm")
+    if not can or _has(family.discriminator, "spectral_norm") or family.penalty is not None or clipped:
+        return None
+    norm = " --set family.discriminator.norm=null" if _has(family.discriminator, "norm") else ""
+    return f"spectral norm in the discriminator: --set family.discriminator.spectral_norm=true{norm}"
+
+
+def _clip(config: RunConfig | None) -> str | None:
+    loss = None if config is None else config.family.loss
+    if not isinstance(loss, WassersteinLoss) or loss.clip is None:
+        return None
+    smaller = "" if loss.clip <= 0.01 else "the paper's clip, --set family.loss.clip=0.01, or "
+    return (
+        f"{smaller}a gradient penalty in its place: --set family.loss.clip=null --set 'family.penalty={{kind: gradient}}' "
+        "--set family.discriminator.norm=null"
+    )
+
+
+def _batch_norm(config: RunConfig | None) -> str | None:
+    generator = None if config is None else config.family.generator
+    if not hasattr(generator, "norm") or _has(generator, "norm"):
+        return None
+    return "batch norm in the generator: --set family.generator.norm=batch"
+
+
+def _tanh(config: RunConfig | None) -> str | None:
+    if config is None or getattr(config.family.generator, "output", "tanh") != "sigmoid":
+        return None
+    return "pixels in [-1, 1]: --set 'family.pixel_range=[-1, 1]' --set family.generator.output=tanh"
+
+
+def _latent(config: RunConfig | None) -> str | None:
+    if config is None or config.family.latent.size >= SMALL_LATENT:
+        return None
+    return f"a latent of more than {config.family.latent.size} numbers: --set family.latent.size=100"
+
+
+def _batch(config: RunConfig | None) -> str | None:
+    return None if config is None or config.train.batch >= 64 else "a larger batch: --batch 64"
+
+
+def _average(config: RunConfig | None) -> str | None:
+    if config is None or config.ema is not None:
+        return None
+    return "an average of the generator, which smooths what hops: --set 'ema={halflife_images: 10000}'"
+
+
+def _smooth(config: RunConfig | None) -> str | None:
+    loss = None if config is None else config.family.loss
+    if isinstance(loss, BceLoss) and loss.real_target == 1.0:
+        return "label smoothing: --set family.loss.real_target=0.9"
+    noisy = isinstance(loss, HingeLoss | LeastSquaresLoss) and not loss.label_noise
+    return "label noise: --set family.loss.label_noise=0.1" if noisy else None
+
+
+def _mirror(config: RunConfig | None) -> str | None:
+    return None if config is None or config.augment.flip else "mirrored pictures, where that makes sense: --set augment.flip=true"
+
+
+def _penalty(config: RunConfig | None) -> str | None:
+    if config is None or config.family.penalty is not None or isinstance(config.family.loss, WassersteinLoss):
+        return None
+    norm = " --set family.discriminator.norm=null" if _has(config.family.discriminator, "norm") else ""
+    return f"R1, a penalty on D's slope at real pictures: --set 'family.penalty={{kind: r1}}'{norm}"
+
+
+def _penalty_weight(config: RunConfig | None) -> str | None:
+    if config is None or config.family.penalty is None:
+        return None
+    return f"a smaller weight: --set family.penalty.weight={config.family.penalty.weight / 2:g}"
+
+
+def _roll_back(config: RunConfig | None) -> str | None:
+    if config is not None and config.on_collapse == "rollback":
+        return None
+    return "from now on, go back by itself when it happens: --set on_collapse=rollback"
+
+
+_BEST = _say("the best checkpoint is kept: `ganvas sample` and `ganvas evaluate` use it")
+_PATIENCE = _say("patience: look again later; nothing is wrong with a young run")
+_LONGER = _say("more time: `ganvas train --resume RUN --images N` goes on; recall rises late")
+_PICTURES = _say("more pictures: a few thousand at least, better tens of thousands")
+
+REMEDIES: dict[str, tuple[Remedy, ...]] = {
+    "mode collapse": (_latent, _clip, _tanh, _batch_norm, _adam, _lower_rates, _momentum, _augment, _spectral_norm, _batch, _roll_back),
+    "dead pictures": (_clip, _tanh, _batch_norm, _adam, _lower_rates, _momentum, _spectral_norm, _roll_back),
+    "noise": (_clip, _adam, _lower_rates, _batch_norm, _momentum, _spectral_norm, _roll_back),
+    "not finite": (_adam, _lower_rates, _clip, _momentum, _say("full precision: --precision fp32"), _roll_back),
+    "little recall": (_LONGER, _latent, _augment, _batch),
+    "little recall in the end": (_LONGER, _latent, _augment, _batch),
+    "frozen": (_clip, _lower_rate_d, _spectral_norm, _penalty, _batch_norm),
+    "restless": (_lower_rates, _momentum, _average, _spectral_norm, _penalty),
+    "discriminator wins": (_augment, _lower_rate_d, _smooth, _spectral_norm, _penalty),
+    "learning by heart": (_augment, _PICTURES, _mirror, _penalty, _BEST),
+    "getting worse": (_BEST, _lower_rates, _augment, _roll_back),
+    "recall falls": (_BEST, _augment, _lower_rates, _batch),
+    "gradients": (_lower_rates, _clip, _spectral_norm, _batch_norm),
+    "penalty explodes": (_penalty_weight, _lower_rate_d),
+    "not learnt yet": (_PATIENCE,),
+}

@@ -1,0 +1,60 @@
+"""The frozen pyramid: the network's maps, faster in bf16, with the gradients that they should have."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from ganvas.features.efficientnet import PYRAMID, SameConv
+from ganvas.features.pyramid import FrozenPyramid, _Depthwise, _Relu6
+
+
+@pytest.fixture(scope="module")
+def pyramid() -> FrozenPyramid:
+    return FrozenPyramid()
+
+
+@pytest.mark.parametrize(("kernel", "stride"), [(3, 1), (5, 1), (3, 2), (5, 2)])
+@pytest.mark.parametrize("size", [(4, 4), (8, 6), (7, 5), (2, 2)])
+def test_a_depthwise_convolution_and_its_gradient_are_pytorchs(kernel: int, stride: int, size: tuple[int, int]) -> None:
+    torch.manual_seed(0)
+    layer = SameConv(3, 3, kernel, stride, groups=3).double().requires_grad_(False)
+    x = torch.randn(2, 3, *size, dtype=torch.float64, requires_grad=True)
+    expected, y = layer(x), _Depthwise.apply(x, layer.weight, layer.bias, stride)
+    assert isinstance(y, Tensor)
+    assert torch.allclose(y, expected)
+    direction = torch.randn_like(expected)
+    (got,), (wanted,) = torch.autograd.grad(y, x, direction), torch.autograd.grad(expected, x, direction)
+    assert torch.allclose(got, wanted)
+
+
+def test_relu6_and_its_gradient_are_pytorchs() -> None:
+    x = torch.linspace(-2, 8, 41, dtype=torch.float64, requires_grad=True)
+    y, expected = _Relu6.apply(x), F.relu6(x)
+    assert isinstance(y, Tensor)
+    assert torch.equal(y, expected)
+    (got,), (wanted,) = torch.autograd.grad(y.sum(), x), torch.autograd.grad(expected.sum(), x)
+    assert torch.equal(got, wanted)
+
+
+def test_in_bf16_it_is_near_and_as_near_as_pytorchs_layers(pyramid: FrozenPyramid) -> None:
+    torch.manual_seed(0)
+    x = torch.rand(4, 3, 64, 64).mul(2).sub(1).contiguous(memory_format=torch.channels_last).requires_grad_()
+    full = pyramid(x)
+    assert [tuple(m.shape) for m in full] == [(4, c, 16 >> i, 16 >> i) for i, c in enumerate(PYRAMID)]
+    with torch.autocast("cpu", torch.bfloat16):
+        half = pyramid(x)
+    assert all(m.dtype == torch.bfloat16 for m in half)
+    for a, b in zip(half, full, strict=True):
+        assert float((a.detach().float() - b.detach()).norm() / b.detach().norm()) < 0.06
+    directions = [torch.randn_like(m) for m in full]
+    (wanted,) = torch.autograd.grad(sum((m * d).sum() for m, d in zip(full, directions, strict=True)), x)  # type: ignore[arg-type]
+    (got,) = torch.autograd.grad(sum((m.float() * d).sum() for m, d in zip(half, directions, strict=True)), x)  # type: ignore[arg-type]
+    # bf16's rounding switches activations of many layers; PyTorch's own layers in bf16 are off by the same 0.2.
+    assert float((got - wanted).norm() / wanted.norm()) < 0.3
+
+
+def test_its_weights_do_not_learn(pyramid: FrozenPyramid) -> None:
+    assert not any(p.requires_grad for p in pyramid.full.parameters())
