@@ -17,7 +17,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from ganvas.config import io
+from ganvas.config import EmaConfig, io
 from ganvas.families import build_family
 from ganvas.families.base import StepState
 from ganvas.types import Batch, to_images
@@ -84,7 +84,7 @@ def ours(batches: list[Tensor]) -> Callable[[], None]:
     family = build_family(config.family, resolution=64, classes=0, seed=0, device=device)
     check_same_networks(family.modules())
     state = StepState(0, device, choose_precision("auto", device))
-    ema = Ema(config.ema, {"generator": family.modules()["generator"]}) if config.ema else None
+    ema = Ema(config.ema, {"generator": family.modules()["generator"]}) if isinstance(config.ema, EmaConfig) else None
     at = 0
 
     def draw() -> Batch:

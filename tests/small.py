@@ -15,6 +15,7 @@ NARROW: dict[str, dict[str, Any]] = {
     "mlp": {"hidden": [16, 16]},
     "resnet": {"width": 8, "max_width": 16},
     "biggan": {"width": 8, "max_width": 16},
+    "stylegan2": {"width": 8, "max_width": 16},
     "fastgan": {"width": 8, "max_width": 16},
     "projected": {"width": 4, "max_width": 8},
     "r3gan": {"width": 8, "max_width": 16, "blocks": 1},

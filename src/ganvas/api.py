@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from ganvas.metrics.compare import Comparison
     from ganvas.metrics.evaluate import Evaluation
     from ganvas.metrics.health import Health
+    from ganvas.verbs.averaging import Averaged
     from ganvas.verbs.exploring import Sweep, Written
     from ganvas.verbs.model import Model
     from ganvas.verbs.neighbouring import Neighbours
@@ -32,7 +33,8 @@ if TYPE_CHECKING:
     from ganvas.verbs.sampling import Samples
 
 AnyPath = str | PathLike[str]
-CheckpointName = Literal["best", "last"]
+CheckpointName = str
+"""`best`, `last`, or what `ema` made, such as `ema-0.120`."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -292,7 +294,7 @@ def load(
 
     Args:
         run: the run folder.
-        checkpoint: `best` or `last`; default: best where there is one.
+        checkpoint: `best`, `last` or what `ema` made; default: best where there is one.
         ema: the average of the generator's parameters, rather than the last ones.
         device: auto, cpu, cuda or mps.
         family: the run's own family, where it has one.
@@ -332,7 +334,7 @@ def sample(
         out: a folder that is not there yet, or is empty.
         n: how many are drawn; default 64, or 10,000 for Kaggle.
         seed: picture i of a seed is the same whatever `n` is.
-        truncation: normal latents stay within [-t, t].
+        truncation: normal latents stay within [-t, t]; a StyleGAN draws its styles towards their mean, psi from 0 to 1.
         classes: only these, in turn.
         balanced: as many pictures of each class.
         best: `10%` or a number: only the best of the `n` are kept (of each class, with `balanced`).
@@ -340,7 +342,7 @@ def sample(
         watermark: a text, or a picture's file, stamped on every copy that is written.
         kaggle: `images.zip` as "Generative Dog Images" took it, and its score.
         as_dataset: `train/<class>/` folders, as `prepare` takes them.
-        checkpoint: `best` or `last`; default: best where there is one.
+        checkpoint: `best`, `last` or what `ema` made; default: best where there is one.
         ema: the average of the generator's parameters.
         grid: also one picture of the first 256.
         quiet: no progress.
@@ -462,11 +464,30 @@ def sweep_truncation(
         UsageError: `out` is taken, or the run's latents are uniform.
         DataError: the run's data is gone.
     """
-    from ganvas.explore.truncation import TRUNCATIONS
     from ganvas.verbs.exploring import sweep_truncation as run_sweep
 
-    chosen = TRUNCATIONS if truncations is None else truncations
-    return run_sweep(Path(run), Path(out), truncations=chosen, samples=samples, checkpoint=checkpoint, quiet=quiet)
+    return run_sweep(Path(run), Path(out), truncations=truncations, samples=samples, checkpoint=checkpoint, quiet=quiet)
+
+
+def ema(run: AnyPath, sigma: float, *, family: Family | None = None) -> Averaged:
+    """Average the generator over another share of the run, after training, as a checkpoint that all commands take.
+
+    The run must have been trained with `ema: {kind: power}`. The checkpoint is named by the width, such as `ema-0.120`.
+
+    Args:
+        run: the run folder.
+        sigma: the average's relative width (Karras et al. 2024): its standard deviation in time, as a share of the run,
+            above 0 and below 0.289.
+        family: the run's own family, where it has one.
+
+    Raises:
+        RunError: no run, a damaged snapshot, or another process trains it.
+        UsageError: no such width, or the run kept no averages of which others can be made.
+    """
+    runs.open_run(run)
+    from ganvas.verbs.averaging import average
+
+    return average(Path(run), sigma, family)
 
 
 def report(run: AnyPath, *, plots: bool = False) -> Reported:
@@ -526,7 +547,7 @@ def evaluate(
         run: a run folder; or, with `data`, pictures: a folder, an archive, a packed data set, or uint8 (N, H, W, 3).
         data: real pictures to compare with, packed or not; default: those that the run was trained on.
         samples: how many to draw of a run, default 10,000; of given pictures, how many to score at most, default all.
-        checkpoint: `best` or `last`; default: best where there is one.
+        checkpoint: `best`, `last` or what `ema` made; default: best where there is one.
         features: `efficientnet-lite0` (default, offline) or `inception`.
         weights: the weights file that `inception` needs.
         resolution: of real pictures that are not packed, beside given ones; default: the given pictures' own.
@@ -609,6 +630,7 @@ __all__ = [
     "UserError",
     "compare",
     "diagnose",
+    "ema",
     "evaluate",
     "inspect",
     "interpolate",

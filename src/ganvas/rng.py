@@ -7,6 +7,7 @@ A counter-based generator (Philox, Salmon et al. 2011) gives every (seed, stream
 from __future__ import annotations
 
 import hashlib
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -43,6 +44,25 @@ def normals(seed: int, stream: str, start: int, count: int, per: int, bound: flo
         low = torch.special.ndtr(torch.tensor(-float(bound), dtype=torch.float64))
         u = low + u * (1 - 2 * low)
     return torch.special.ndtri(u).float()
+
+
+@dataclass(frozen=True)
+class Draws:
+    """Random numbers of the pictures start to start + count - 1 of a stream, as many kinds of them as are asked for."""
+
+    seed: int
+    stream: str
+    start: int
+    count: int
+    device: torch.device
+
+    def uniforms(self, kind: str, per: int) -> Tensor:
+        """(count, per) float32 in (0, 1)."""
+        return uniforms(self.seed, f"{self.stream}/{kind}", self.start, self.count, per).to(self.device, torch.float32)
+
+    def normals(self, kind: str, per: int) -> Tensor:
+        """(count, per) float32 from N(0, 1)."""
+        return normals(self.seed, f"{self.stream}/{kind}", self.start, self.count, per).to(self.device)
 
 
 def permutation(n: int, *parts: object) -> np.ndarray:

@@ -5,8 +5,8 @@ config.yaml        the complete config            provenance.json   versions, ma
 status.json        state, pid, host, heartbeat    metrics.jsonl     one line each log interval
 evaluations.jsonl  scores while training          evaluation.json   the last `ganvas evaluate`
 signals.jsonl      of fixed latents, each look    health.jsonl      what began and ended: findings, rollbacks
-samples/           000020000.png: fixed latents;  checkpoints/      last/ and best/
-                   real.png: real pictures
+samples/           000020000.png: fixed latents;  checkpoints/      last/ and best/; ema-0.120/ if made
+                   real.png: real pictures        averages/         000020000.safetensors, with ema.kind power
 tensorboard/       event files                    report.html       what people read
 control/stop       the loop stops when it is there   neighbours.html    pictures beside their nearest real ones
 ```
@@ -29,7 +29,7 @@ from pydantic import BaseModel, ConfigDict
 from ganvas import artifact
 from ganvas.config.io import read, validate
 from ganvas.config.run import RunConfig
-from ganvas.errors import RunError
+from ganvas.errors import RunError, UsageError
 
 State = Literal["starting", "running", "finished", "stopped", "failed"]
 """`stopped`: saved before its end, by --stop-after, Ctrl-C, SIGTERM or control/stop, and can be resumed."""
@@ -139,8 +139,13 @@ class RunFolder:
 
     @property
     def checkpoints(self) -> Path:
-        """`last` and `best`."""
+        """`last`, `best`, and averages that were made after training."""
         return self.path / "checkpoints"
+
+    @property
+    def averages(self) -> Path:
+        """Snapshots of averages, named by pictures seen, of which others can be made (`ganvas.training.power_ema`)."""
+        return self.path / "averages"
 
     @property
     def stop_file(self) -> Path:
@@ -212,6 +217,22 @@ class RunFolder:
         """(pictures seen, PNG) of each grid, in order."""
         found = [(int(m[1]), p) for p in self.samples.glob("*.png") if (m := re.fullmatch(r"(\d+)", p.stem))]
         return sorted(found)
+
+
+AVERAGE = re.compile(r"ema-0\.\d{3,}")
+"""Names of checkpoints that `ganvas ema` makes."""
+
+
+def average_name(sigma: float) -> str:
+    """The checkpoint's name of an average of a relative width: `ema-0.120`."""
+    digits = f"{sigma:f}".rstrip("0").partition(".")[2]
+    return f"ema-0.{digits:0<3}"
+
+
+def check_checkpoint_name(name: str) -> None:
+    """Raise `UsageError` for what can't be the name of a checkpoint."""
+    if name not in ("best", "last") and not AVERAGE.fullmatch(name):
+        raise UsageError(f'"{name}" is no checkpoint: expected best, last, or one that `ganvas ema` made, such as ema-0.120')
 
 
 def _alive(status: Status) -> bool:

@@ -19,6 +19,8 @@ Pixels = UInt8[Tensor, "b h w c"]
 Levels = Float[Tensor, "b h w c"]
 """The same, not rounded to whole levels."""
 Latents = Float[Tensor, "b z"]
+Styles = Float[Tensor, "b layers size"]
+"""StyleGAN's w, one for each layer of each picture."""
 Labels = Int64[Tensor, "b"]
 """Class indices, 0 to classes - 1."""
 Logits = Float[Tensor, "b ..."]

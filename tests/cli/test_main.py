@@ -24,7 +24,7 @@ COMMANDS = sorted(cli.commands)
 
 
 def test_the_commands_are_those_of_the_manual() -> None:
-    names = "compare diagnose doctor evaluate info inspect interpolate neighbours "
+    names = "compare diagnose doctor ema evaluate info inspect interpolate neighbours "
     names += "prepare recipes report runs sample sweep-truncation timeline train"
     assert set(COMMANDS) == set(names.split())
 
@@ -113,6 +113,7 @@ sys.exit(f"loaded {{found}}" if found else 0)
         (["interpolate", "x", "y", "--mode", "zigzag"], ["--mode", "slerp"]),
         (["sweep-truncation", "x", "y", "--truncations", "much"], ['"much" is no truncation']),
         (["compare"], ["RUN"]),
+        (["ema", "x"], ["--sigma"]),
     ],
 )
 def test_wrong_usage_is_one_message_and_status_two(
@@ -426,6 +427,12 @@ def test_resume_takes_a_length_and_a_time(ganvas: Any, monkeypatch: pytest.Monke
             ["run", "o", "--truncations", "1,none,0.5", "--samples", "1k"],
             {"truncations": (0.5, 1.0, None), "samples": 1000},
         ),
+        (
+            "evaluate",
+            ["run", "--checkpoint", "ema-0.120"],
+            {"checkpoint": "ema-0.120"},
+        ),
+        ("ema", ["run", "--sigma", "0.12"], {"sigma": 0.12}),
         ("report", ["run", "--plots"], {"plots": True}),
         ("compare", ["a", "b", "--out", "c.html"], {"arguments": (Path("a"), Path("b")), "out": Path("c.html")}),
     ],

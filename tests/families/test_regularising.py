@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, NoReturn
 
 import pytest
 import torch
@@ -34,6 +35,15 @@ def test_lecam_keeps_its_averages_with_the_checkpoint() -> None:
     assert train(tiny(family__regulariser={"kind": "lecam", "weight": 5}), 2)[1][1]["d_logit_real"] != metrics[1]["d_logit_real"]
 
 
+def players_of(count: int, make: Callable[[torch.Tensor, Shown], torch.Tensor]) -> Players:
+    """A constant critic, beside a generator."""
+
+    def draw(start: int, count: int, stream: str) -> NoReturn:
+        raise AssertionError("no further latents are needed")
+
+    return Players(torch.nn.Identity(), lambda shown: torch.ones(count), make, draw, StepState(0, torch.device("cpu"), "fp32"))
+
+
 ALL = {"kind": "consistency", "real": 10, "fake": 10, "latent": 5, "spread": 0.5}
 
 
@@ -50,9 +60,9 @@ def test_consistency_has_the_terms_that_have_a_weight() -> None:
 
 def test_a_constant_critic_is_consistent_and_a_constant_generator_is_not_spread() -> None:
     config = tiny(family__regulariser=ALL).family.regulariser
-    regulariser = build_regulariser(config, 0)
+    regulariser = build_regulariser(config, 0, 16)
     assert regulariser is not None
-    players = Players(torch.nn.Identity(), lambda shown: torch.ones(4), lambda latents, labels: torch.zeros(len(latents), 3, 16, 16))
+    players = players_of(4, lambda latents, like: torch.zeros(len(latents), 3, 16, 16))
     real, fake = Shown("real", 0, torch.randn(4, 3, 16, 16)), Shown("fake", 0, torch.zeros(4, 3, 16, 16), latents=torch.randn(4, 6))
     terms = regulariser.discriminator(players, real, fake, (torch.ones(4), torch.ones(4)))
     assert {name: float(value) for name, (_, value) in terms.items()} == dict.fromkeys(
@@ -65,18 +75,18 @@ def test_a_constant_critic_is_consistent_and_a_constant_generator_is_not_spread(
 def test_neighbours_are_as_near_as_asked_and_changes_are_small() -> None:
     seen: list[Any] = []
     config = tiny(family__regulariser={**ALL, "noise": 0.03}).family.regulariser
-    regulariser = build_regulariser(config, 0)
+    regulariser = build_regulariser(config, 0, 16)
     assert regulariser is not None
     z = torch.randn(500, 20)
 
-    def make(latents: torch.Tensor, labels: Any) -> torch.Tensor:
+    def make(latents: torch.Tensor, like: Shown) -> torch.Tensor:
         seen.append(latents)
         return torch.zeros(500, 3, 16, 16)
 
     fake = Shown("generator", 7, torch.zeros(500, 3, 16, 16), latents=z)
-    regulariser.generator(Players(torch.nn.Identity(), lambda shown: torch.ones(500), make), fake)
+    regulariser.generator(players_of(500, make), fake)
     assert float((seen[0] - z).std()) == pytest.approx(0.03, rel=0.03)
-    regulariser.generator(Players(torch.nn.Identity(), lambda shown: torch.ones(500), make), fake)
+    regulariser.generator(players_of(500, make), fake)
     assert torch.equal(seen[0], seen[1])
 
 

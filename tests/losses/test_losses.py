@@ -165,7 +165,7 @@ def test_penalties_say_where_and_how_much() -> None:
     (first,), (second,) = build_penalties(R1Penalty(weight=10)), build_penalties(GradientPenalty(weight=10))
     assert (first.factor(0), second.factor(0)) == (5, 10)
     assert torch.equal(first.at(real, fake, share), real)
-    assert torch.allclose(second.at(real, fake, share), (real + fake) / 2)
+    torch.testing.assert_close(second.at(real, fake, share), (real + fake) / 2)
 
 
 def test_class_loss_is_the_surprise() -> None:

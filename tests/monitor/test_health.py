@@ -16,8 +16,10 @@ from ganvas.config import RunConfig
 from ganvas.errors import TrainingFailed, UsageError
 from ganvas.metrics.quick import QuickScores
 from ganvas.runs import RunFolder, read_lines
+from ganvas.training.checkpoint import Checkpoint
 from ganvas.training.hooks import CONTINUE
 from ganvas.training.loop import NotFinite, Trainer
+from ganvas.training.power_ema import snapshots
 from small import config
 
 WELL = {"variety": 1.0, "twins": 0.0, "dimensions": 1.0, "detail": 1.0, "roughness": 1.0, "saturated": 0.0}
@@ -168,6 +170,25 @@ def test_a_resume_around_a_rollback_equals_the_uninterrupted_run(
     assert whole.signals() == part.signals()
     assert read_lines(whole.health_file) == read_lines(part.health_file)
     assert len(part.provenance()["rollbacks"]) == 1
+
+
+def test_a_rollback_restores_what_is_in_no_module(
+    packed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kid_by_pictures: None
+) -> None:
+    pretend(monkeypatch, once)
+    # Right after the rollback, whose state `last` then holds.
+    stop_at(monkeypatch, 96, 1)
+    ada, ema = {"kind": "ada", "start": 0.5, "target": 0.99, "images": 1000}, {"kind": "power", "every": 32}
+    settings = collapsing(packed, on_collapse="rollback", recipe="stylegan2-64", family__critic_augment=ada, ema=ema)
+    run = ganvas.train(settings, out=tmp_path / "run", quiet=True)
+    assert [back["collapsed_at"] for back in run.folder.provenance()["rollbacks"]] == [192]
+    best, last = (Checkpoint(run.folder.checkpoints / name).owners() for name in ("best", "last"))
+    # One adjustment in four batches of 16; at the collapse there had been three.
+    assert best["family"]["augment"]["p"] == pytest.approx(0.5 - 64 / 1000)
+    assert last["family"] == best["family"]
+    assert last["ema"]["second"].keys() == best["ema"]["second"].keys()
+    assert all(torch.equal(tensor, best["ema"]["second"][key]) for key, tensor in last["ema"]["second"].items())
+    assert [path.stem for path in snapshots(run.folder.averages)] == ["000000032", "000000064", "000000096"]
 
 
 def test_the_fourth_collapse_stops(packed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kid_by_pictures: None) -> None:

@@ -25,9 +25,9 @@ from small import config
 
 
 def tensors(run: Path) -> dict[str, torch.Tensor]:
-    """All numbers of a run's last checkpoint: weights, averages, optimizers."""
-    folder = run / "checkpoints" / "last"
-    return {f"{file.name}/{key}": value for file in sorted(folder.glob("*.safetensors")) for key, value in load_file(file).items()}
+    """All numbers of a run's last checkpoint: weights, averages, optimizers; and its snapshots of averages."""
+    files = sorted([*(run / "checkpoints" / "last").glob("*.safetensors"), *(run / "averages").glob("*.safetensors")])
+    return {f"{file.name}/{key}": value for file in files for key, value in load_file(file).items()}
 
 
 def check_equal(a: Path, b: Path) -> None:
@@ -92,6 +92,17 @@ SETTINGS = {
         "family__regulariser": {"kind": "orthogonal"},
         "family__d_steps": 2,
         "train__precision": "bf16",
+    },
+    # Noise, mixing, lazy penalties of both players; a probability and a mean in the family's own state; two averages.
+    "stylegan2": {
+        "recipe": "stylegan2-64",
+        "family__generator__labels": "embedding",
+        "family__discriminator__labels": "projection",
+        "family__penalty__every": 3,
+        "family__regulariser__every": 2,
+        "family__critic_augment": {"kind": "ada", "start": 0.3, "images": 300},
+        "train__precision": "bf16",
+        "ema": {"kind": "power", "every": 16, "snapshots": 4},
     },
     # Noise, a random part to draw again, logits of patches, and averages of what D says.
     "fastgan": {

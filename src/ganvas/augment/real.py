@@ -8,10 +8,10 @@ from __future__ import annotations
 import math
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from ganvas import rng
+from ganvas.augment.warp import gather, places
 from ganvas.config.data import AugmentConfig
 
 LUMA = (0.299, 0.587, 0.114)
@@ -75,23 +75,8 @@ def _layout(images: Tensor) -> torch.memory_format:
 
 
 def moved(images: Tensor, maps: Tensor) -> Tensor:
-    """Pictures (B, C, H, W) resampled bilinearly through affine `maps` (B, 2, 3), reflected at their edges.
-
-    Not by `F.affine_grid`, which takes as long as the sampling itself.
-    """
-    height, width = images.shape[2:]
-    x = _centres(width, images).view(1, 1, width)
-    y = _centres(height, images).view(1, height, 1)
-    grid = images.new_empty(len(images), height, width, 2)
-    for axis in (0, 1):
-        of_x, of_y, shift = maps[:, axis].view(-1, 3, 1, 1).unbind(1)
-        torch.add(of_x * x, of_y * y + shift, out=grid[..., axis])
-    return F.grid_sample(images, grid, mode="bilinear", padding_mode="reflection", align_corners=False)
-
-
-def _centres(size: int, like: Tensor) -> Tensor:
-    """(size,) the centres of pixels, where -1 and 1 are the picture's edges."""
-    return (torch.arange(size, device=like.device, dtype=like.dtype) * 2 + 1) / size - 1
+    """Pictures (B, C, H, W) resampled bilinearly through affine `maps` (B, 2, 3), reflected at their edges."""
+    return gather(images, places(maps.to(images.dtype), *images.shape[2:]))
 
 
 def recoloured(images: Tensor, brightness: Tensor, contrast: Tensor, saturation: Tensor) -> Tensor:

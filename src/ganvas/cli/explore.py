@@ -127,7 +127,12 @@ def timeline(run: Path, out: Path, pictures: int, moments: int, formats: tuple[F
 )
 @_run
 @_out
-@click.option("--truncations", type=Names(), metavar="T,T", help="Thresholds, and none.  [default: 0.25,0.5,0.75,1,1.5,2,none]")
+@click.option(
+    "--truncations",
+    type=Names(),
+    metavar="T,T",
+    help="Thresholds, and none.  [default: 0.25,0.5,0.75,1,1.5,2,none; for a StyleGAN 0.25,0.4,0.55,0.7,0.85,none]",
+)
 @click.option("--samples", type=Count(), default=2000, show_default=True, metavar="N", help="Pictures that are scored at each.")
 @checkpoint_option
 @json_option

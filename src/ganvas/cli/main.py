@@ -21,7 +21,7 @@ from ganvas.cli.doctor import doctor
 from ganvas.cli.explore import compare, interpolate, report, sweep_truncation, timeline
 from ganvas.cli.neighbours import neighbours
 from ganvas.cli.recipes import recipes
-from ganvas.cli.results import evaluate, sample
+from ganvas.cli.results import ema, evaluate, sample
 from ganvas.cli.runs import diagnose, info, runs
 from ganvas.cli.train import train
 from ganvas.errors import UserError, nearest
@@ -83,8 +83,9 @@ def cli(ctx: click.Context) -> None:
         click.echo(ctx.get_help())
 
 
+_RESULTS = (evaluate, neighbours, sample, ema)
 _EXPLORING = (interpolate, timeline, sweep_truncation, report, compare)
-for _command in (recipes, prepare, inspect, train, evaluate, neighbours, sample, *_EXPLORING, diagnose, runs, info, doctor):
+for _command in (recipes, prepare, inspect, train, *_RESULTS, *_EXPLORING, diagnose, runs, info, doctor):
     cli.add_command(_command)
 
 

@@ -1,17 +1,39 @@
-"""`ganvas evaluate` and `ganvas sample`."""
+"""`ganvas evaluate`, `ganvas sample` and `ganvas ema`."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import click
 
 from ganvas.cli.base import CONTEXT, Count, ExampleCommand, Names, json_option, print_json, quiet_option, results_only
 
-Checkpoint = Literal["best", "last"]
+Checkpoint = str
+
+
+class CheckpointName(click.ParamType):
+    """A checkpoint's name: best, last, or one that `ganvas ema` made."""
+
+    name = "checkpoint"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """The name, if it can be one."""
+        from ganvas.errors import UserError
+        from ganvas.runs import check_checkpoint_name
+
+        try:
+            check_checkpoint_name(value)
+        except UserError as error:
+            self.fail(str(error), param, ctx)
+        return value
+
+
 checkpoint_option = click.option(
-    "--checkpoint", type=click.Choice(["best", "last"]), help="Which checkpoint.  [default: best, or last where there is no best]"
+    "--checkpoint",
+    type=CheckpointName(),
+    metavar="NAME",
+    help="Which checkpoint: best, last, or one that `ganvas ema` made.  [default: best, or last where there is no best]",
 )
 
 
@@ -119,7 +141,7 @@ def evaluate(
     "--truncation",
     type=click.FloatRange(0, min_open=True),
     metavar="T",
-    help="Redraw latent values beyond T: lower is more typical and less varied.",
+    help="Redraw latent values beyond T (a StyleGAN: draw styles towards their mean, 0 to 1): lower is more typical and less varied.",
 )
 @click.option("--classes", type=Names(), metavar="A,B", help="Only these classes.")
 @click.option("--balanced", is_flag=True, help="As many pictures of each class.")
@@ -174,6 +196,33 @@ def sample(
             grid=grid,
             quiet=quiet,
         )
+    if as_json:
+        print_json(made.to_json())
+    else:
+        click.echo(made.summary())
+
+
+@click.command(
+    cls=ExampleCommand,
+    context_settings=CONTEXT,
+    examples="""
+    ganvas ema runs/00001-stylegan2-64-pictures --sigma 0.12
+    ganvas evaluate runs/00001-stylegan2-64-pictures --checkpoint ema-0.120
+    """,
+)
+@click.argument("run", type=click.Path(path_type=Path))
+@click.option("--sigma", type=float, required=True, metavar="S", help="Width of the average as a share of the run, such as 0.12.")
+@json_option
+def ema(run: Path, sigma: float, as_json: bool) -> None:
+    """Average RUN's generator over another share of the run, after training.
+
+    RUN must have been trained with --set 'ema={kind: power}'. The new checkpoint is named by the width, such as ema-0.120, and
+    every command takes it by --checkpoint.
+    """
+    with results_only():
+        from ganvas import api
+
+        made = api.ema(run, sigma=sigma)
     if as_json:
         print_json(made.to_json())
     else:

@@ -5,6 +5,7 @@ from ganvas.config.family import Family, GanConfig, LatentConfig
 from ganvas.config.model import DcganDiscriminator, DcganGenerator, MlpDiscriminator, MlpGenerator
 from ganvas.config.modern import FastganDiscriminator, FastganGenerator, ProjectedDiscriminator, R3ganDiscriminator, R3ganGenerator
 from ganvas.config.objective import (
+    AdaptiveAugment,
     BceLoss,
     ConsistencyRegulariser,
     DiffAugment,
@@ -13,18 +14,21 @@ from ganvas.config.objective import (
     LeastSquaresLoss,
     LecamRegulariser,
     OrthogonalRegulariser,
+    PathLengthRegulariser,
     R1Penalty,
     R1R2Penalty,
     RelativisticHingeLoss,
     RelativisticPairingLoss,
     WassersteinLoss,
 )
-from ganvas.config.optim import AdamConfig, EmaConfig, PlateauSchedule, ScheduleConfig, SgdConfig, StepSchedule
+from ganvas.config.optim import AdamConfig, EmaConfig, PlateauSchedule, PowerEmaConfig, ScheduleConfig, SgdConfig, StepSchedule
 from ganvas.config.residual import BigganDiscriminator, BigganGenerator, ResnetDiscriminator, ResnetGenerator
 from ganvas.config.run import CheckpointConfig, EvaluationConfig, LogConfig, RunConfig, SamplesConfig, TrainConfig
+from ganvas.config.stylegan import Stylegan2Discriminator, Stylegan2Generator
 
 __all__ = [
     "AdamConfig",
+    "AdaptiveAugment",
     "AugmentConfig",
     "BceLoss",
     "BigganDiscriminator",
@@ -50,7 +54,9 @@ __all__ = [
     "MlpDiscriminator",
     "MlpGenerator",
     "OrthogonalRegulariser",
+    "PathLengthRegulariser",
     "PlateauSchedule",
+    "PowerEmaConfig",
     "ProjectedDiscriminator",
     "R1Penalty",
     "R1R2Penalty",
@@ -65,6 +71,8 @@ __all__ = [
     "ScheduleConfig",
     "SgdConfig",
     "StepSchedule",
+    "Stylegan2Discriminator",
+    "Stylegan2Generator",
     "TrainConfig",
     "WassersteinLoss",
 ]

@@ -8,8 +8,18 @@ from pydantic import Field, model_validator
 
 from ganvas.config.base import Part
 from ganvas.config.model import DcganDiscriminator, DcganGenerator, Discriminator, Generator
-from ganvas.config.objective import BceLoss, DiffAugment, Loss, Penalty, Regulariser, WassersteinLoss
+from ganvas.config.objective import (
+    AdaptiveAugment,
+    BceLoss,
+    CriticAugment,
+    Loss,
+    PathLengthRegulariser,
+    Penalty,
+    Regulariser,
+    WassersteinLoss,
+)
 from ganvas.config.optim import AdamConfig, Optimizer
+from ganvas.config.stylegan import Stylegan2Generator
 
 
 class LatentConfig(Part):
@@ -34,9 +44,10 @@ class GanConfig(Part):
     loss: Loss = BceLoss()
     penalty: Penalty | None = None
     regulariser: Regulariser | None = Field(
-        default=None, description="of the generator's weights (orthogonal), or of what the discriminator says (lecam, consistency)"
+        default=None,
+        description="of the generator's weights (orthogonal) or path lengths, or of what the discriminator says (lecam, consistency)",
     )
-    critic_augment: DiffAugment | None = None
+    critic_augment: CriticAugment | None = None
     optimizer_g: Optimizer = AdamConfig()
     optimizer_d: Optimizer = AdamConfig()
     d_steps: int = Field(default=1, ge=1, description="discriminator steps for each generator step")
@@ -84,6 +95,20 @@ class GanConfig(Part):
         if not (clip or spectral or self.penalty is not None):
             raise ValueError(
                 "a Wasserstein critic must be kept Lipschitz: set family.loss.clip=0.01, family.penalty={kind: gradient} or family.discriminator.spectral_norm=true"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _style_fits(self) -> GanConfig:
+        styled = isinstance(self.generator, Stylegan2Generator)
+        if isinstance(self.regulariser, PathLengthRegulariser) and not styled:
+            raise ValueError("regulariser.kind is path_length, which needs a generator with styles: set family.generator.kind=stylegan2")
+        if styled and self.latent.distribution != "normal":
+            raise ValueError("generator.kind is stylegan2, which draws normal latents: set family.latent.distribution=normal")
+        if isinstance(self.critic_augment, AdaptiveAugment) and isinstance(self.loss, WassersteinLoss):
+            raise ValueError(
+                "critic_augment.kind is ada, which goes by the sign of D's logits, and a Wasserstein critic's zero has no meaning: "
+                "use another loss, or critic_augment.kind=diffaugment"
             )
         return self
 

@@ -9,6 +9,7 @@ from pydantic import Field
 from ganvas.config.base import Part, kind_or
 from ganvas.config.modern import FastganDiscriminator, FastganGenerator, ProjectedDiscriminator, R3ganDiscriminator, R3ganGenerator
 from ganvas.config.residual import BigganDiscriminator, BigganGenerator, ResnetDiscriminator, ResnetGenerator
+from ganvas.config.stylegan import Stylegan2Discriminator, Stylegan2Generator
 
 Kernel = Literal[3, 4, 5]
 Output = Literal["tanh", "sigmoid"]
@@ -86,7 +87,7 @@ class MlpDiscriminator(_Mlp):
 
 
 Generator = Annotated[
-    DcganGenerator | MlpGenerator | ResnetGenerator | BigganGenerator | FastganGenerator | R3ganGenerator,
+    DcganGenerator | MlpGenerator | ResnetGenerator | BigganGenerator | Stylegan2Generator | FastganGenerator | R3ganGenerator,
     Field(discriminator="kind"),
     kind_or("dcgan"),
 ]
@@ -95,6 +96,7 @@ Discriminator = Annotated[
     | MlpDiscriminator
     | ResnetDiscriminator
     | BigganDiscriminator
+    | Stylegan2Discriminator
     | FastganDiscriminator
     | ProjectedDiscriminator
     | R3ganDiscriminator,

@@ -109,6 +109,18 @@ class OrthogonalRegulariser(Part):
     diagonal: bool = Field(default=False, description="also keep the filters' norms at one (eq. 3); the paper's choice does not (eq. 4)")
 
 
+class PathLengthRegulariser(Part):
+    """Steps of w of one size move the picture alike everywhere (Karras et al. 2020, StyleGAN2, eq. 4)."""
+
+    kind: Literal["path_length"] = "path_length"
+    weight: float | None = Field(
+        default=None, gt=0, description="gamma; null: ln 2 / (r^2 (ln r - ln 2)) for pictures of r pixels a side (appendix B)"
+    )
+    every: int = Field(default=8, ge=1, description="generator steps between two; each is multiplied by this (lazy regularisation)")
+    decay: float = Field(default=0.99, ge=0, lt=1, description="share of the mean length so far in the next one")
+    shrink: int = Field(default=2, ge=1, description="it looks at one fake for so many of a batch")
+
+
 class LecamRegulariser(Part):
     """Keeps D's answers for real pictures near its average answer for fakes, and the other way round (Tseng et al. 2021)."""
 
@@ -145,7 +157,9 @@ class ConsistencyRegulariser(Part):
 
 
 Regulariser = Annotated[
-    OrthogonalRegulariser | LecamRegulariser | ConsistencyRegulariser, Field(discriminator="kind"), kind_or("orthogonal")
+    OrthogonalRegulariser | PathLengthRegulariser | LecamRegulariser | ConsistencyRegulariser,
+    Field(discriminator="kind"),
+    kind_or("orthogonal"),
 ]
 
 
@@ -154,3 +168,26 @@ class DiffAugment(Part):
 
     kind: Literal["diffaugment"] = "diffaugment"
     policy: tuple[Change, ...] = ("color", "translation", "cutout")
+
+
+class AdaptiveAugment(Part):
+    """Adaptive discriminator augmentation: as much of it as keeps D from overfitting (Karras et al. 2020, ADA)."""
+
+    kind: Literal["ada"] = "ada"
+    groups: tuple[Literal["blit", "geometry", "color"], ...] = Field(
+        default=("blit", "geometry", "color"), min_length=1, description="pixel blitting, geometric and colour transformations"
+    )
+    target: float = Field(default=0.6, gt=-1, lt=1, description="of r, the mean sign of D's logits of real pictures")
+    every: int = Field(default=4, ge=1, description="batches after which the probability is adjusted")
+    images: int = Field(default=500_000, ge=1, description="real pictures in which the probability can rise from 0 to 1")
+    start: float = Field(default=0.0, ge=0, le=1, description="the probability at first")
+    maximum: float = Field(default=0.8, gt=0, le=1, description="the probability stays below it: above 0.8, changes leak into the fakes")
+
+    @model_validator(mode="after")
+    def _starts_below_its_maximum(self) -> AdaptiveAugment:
+        if self.start > self.maximum:
+            raise ValueError(f"start ({self.start:g}) must not be above maximum ({self.maximum:g})")
+        return self
+
+
+CriticAugment = Annotated[DiffAugment | AdaptiveAugment, Field(discriminator="kind"), kind_or("diffaugment")]

@@ -8,6 +8,10 @@ from pydantic import Field, model_validator
 
 from ganvas.config.base import Part, kind_or
 
+MAX_SIGMA = 12**-0.5
+"""The relative width of the mean over the whole run: the widest average that a power of at least zero makes."""
+Sigma = Annotated[float, Field(gt=0, lt=MAX_SIGMA)]
+
 
 class AdamConfig(Part):
     """Adam (Kingma and Ba 2015)."""
@@ -78,7 +82,31 @@ Schedule = Annotated[ScheduleConfig | StepSchedule | PlateauSchedule, Field(disc
 class EmaConfig(Part):
     """Exponential moving average of the generator's parameters."""
 
+    kind: Literal["halflife"] = "halflife"
     halflife_images: float = Field(default=10_000, gt=0, description="pictures after which a past value counts half")
     rampup: float | None = Field(
         default=0.05, gt=0, description="the half-life is at most this share of the pictures seen so far; null: none"
     )
+
+
+class PowerEmaConfig(Part):
+    """Averages that weigh the past by a power of its time, from which others can be made after training (Karras et al. 2024).
+
+    On disk they take at most 2 * `snapshots` times what the generator takes, beside the checkpoints.
+    """
+
+    kind: Literal["power"] = "power"
+    sigmas: tuple[Sigma, Sigma] = Field(
+        default=(0.05, 0.10), description="widths of the two that are tracked, as shares of the run; samples show the first"
+    )
+    snapshots: int = Field(default=32, ge=4, description="moments at which both are kept, at most; later ones replace every second one")
+    every: int = Field(default=10_000, ge=1, description="pictures between two of them at first; doubled when there are too many")
+
+    @model_validator(mode="after")
+    def _are_two(self) -> PowerEmaConfig:
+        if self.sigmas[0] == self.sigmas[1]:
+            raise ValueError(f"sigmas are both {self.sigmas[0]:g}: two widths are needed to make others of them")
+        return self
+
+
+Ema = Annotated[EmaConfig | PowerEmaConfig, Field(discriminator="kind"), kind_or("halflife")]

@@ -9,7 +9,7 @@ from pydantic import Field, field_validator, model_validator
 from ganvas.config.base import Part
 from ganvas.config.data import AugmentConfig, DataConfig
 from ganvas.config.family import Family, GanConfig
-from ganvas.config.optim import EmaConfig, PlateauSchedule, Schedule, ScheduleConfig
+from ganvas.config.optim import Ema, EmaConfig, PlateauSchedule, Schedule, ScheduleConfig
 from ganvas.units import parse_duration
 
 
@@ -96,7 +96,7 @@ class RunConfig(Part):
     transfer: TransferConfig | None = None
     train: TrainConfig = TrainConfig(images=1_000_000)
     schedule: Schedule = ScheduleConfig()
-    ema: EmaConfig | None = EmaConfig()
+    ema: Ema | None = EmaConfig()
     log: LogConfig = LogConfig()
     samples: SamplesConfig = SamplesConfig()
     checkpoint: CheckpointConfig = CheckpointConfig()

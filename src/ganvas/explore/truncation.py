@@ -13,6 +13,9 @@ from ganvas.metrics.curves import figure
 from ganvas.metrics.evaluate import Evaluation
 
 TRUNCATIONS: tuple[float | None, ...] = (0.25, 0.5, 0.75, 1.0, 1.5, 2.0, None)
+"""Of normal latents."""
+PSIS: tuple[float | None, ...] = (0.25, 0.4, 0.55, 0.7, 0.85, None)
+"""Of a StyleGAN's styles, for which 1 changes nothing."""
 SCORES = ("fd", "kid", "precision", "recall")
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -69,6 +69,19 @@ class Family(Protocol):
 
     def sampler(self, modules: Mapping[str, nn.Module]) -> Sampler:
         """Samples with the given modules (the family's own, or their averages)."""
+        ...
+
+
+@runtime_checkable
+class Stateful(Protocol):
+    """What a family may offer beside: state that is in no module and no optimizer, kept in checkpoints."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """JSON values and tensors."""
+        ...
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Restore `state_dict`."""
         ...
 
 

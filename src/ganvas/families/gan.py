@@ -5,29 +5,34 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from ganvas import rng
-from ganvas.augment.diffaug import DiffAugment
-from ganvas.config.family import GanConfig, LatentConfig
+from ganvas.augment import build_critic_augment
+from ganvas.augment.ada import AdaptiveAugment
+from ganvas.config.family import GanConfig
 from ganvas.config.objective import WassersteinLoss
 from ganvas.errors import UsageError
 from ganvas.families.base import Draw, StepState
 from ganvas.families.optimizers import anneal, build_optimizer
 from ganvas.families.regularising import Players, Shown, Terms, build_regulariser
+from ganvas.families.samplers import GanSampler, StyleSampler
 from ganvas.losses.adversarial import Relativistic, build_loss, class_loss, fake_loss, real_loss
 from ganvas.losses.penalties import build_penalties
 from ganvas.losses.regularisers import per_picture
 from ganvas.models import build_discriminator, build_generator
 from ganvas.models.common import SelfSupervised
 from ganvas.models.ranges import take_uniform_latents
+from ganvas.models.stylegan2 import Generator as StyleGenerator
 from ganvas.nn.norm import batch_norms
 from ganvas.nn.spectral import count_updates
+from ganvas.rng import Draws
 from ganvas.sampling import latent
 from ganvas.sampling.labels import draw_labels
-from ganvas.types import Batch, ClassLogits, ClassWeights, Images, Labels, Latents, Logits, PerImage
+from ganvas.types import Batch, ClassLogits, Images, Labels, Latents, Logits, PerImage
 
 
 @dataclass(frozen=True)
@@ -61,7 +66,7 @@ class Gan:
         self.classes = classes if config.conditional else 0
         self.loss = build_loss(config.loss)
         self.penalties = build_penalties(config.penalty)
-        self.regulariser = build_regulariser(config.regulariser, seed)
+        self.regulariser = build_regulariser(config.regulariser, seed, resolution)
         rng.seed_torch(seed, "weights")
         self.generator = build_generator(config.generator, resolution, config.latent.size, self.classes, config.pixel_range)
         if config.latent.distribution == "uniform":
@@ -72,7 +77,7 @@ class Gan:
         self.clip = config.loss.clip if isinstance(config.loss, WassersteinLoss) else None
         self.label_noise: float = getattr(config.loss, "label_noise", 0.0)
         self.auxiliary = config.discriminator.labels == "auxiliary"
-        self.augment = DiffAugment(config.critic_augment, seed) if config.critic_augment else None
+        self.augment = build_critic_augment(config.critic_augment, seed) if config.critic_augment else None
         self._optimizers = {
             "generator": build_optimizer(self.generator, config.optimizer_g),
             "discriminator": build_optimizer(self.discriminator, config.optimizer_d),
@@ -88,6 +93,15 @@ class Gan:
     def optimizers(self) -> Mapping[str, torch.optim.Optimizer]:
         """One for each player."""
         return self._optimizers
+
+    def state_dict(self) -> dict[str, Any]:
+        """What the next step depends on beside modules and optimizers: the augmentation's probability."""
+        return {"augment": self.augment.state_dict()} if isinstance(self.augment, AdaptiveAugment) else {}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Restore `state_dict`."""
+        if isinstance(self.augment, AdaptiveAugment):
+            self.augment.load_state_dict(state["augment"])
 
     def step(self, draw: Draw, state: StepState) -> dict[str, Tensor]:
         """`d_steps` updates of D on new pictures, then one of G; D rests at all but every `d_every`-th step."""
@@ -129,6 +143,8 @@ class Gan:
         optimizer.step()
         if self.clip is not None:
             clip_parameters(self.discriminator, self.clip)
+        if isinstance(self.augment, AdaptiveAugment):
+            metrics |= self.augment.observe(self._beliefs(per_picture(real.logits.detach()), per_picture(fake.logits.detach()))[0])
         return metrics
 
     def _play(self, real: Logits, fake: Logits, batch: Batch, state: StepState) -> tuple[Tensor, dict[str, Tensor]]:
@@ -143,10 +159,7 @@ class Gan:
 
     def _judgement(self, real: Logits, fake: Logits) -> dict[str, Tensor]:
         """What D thinks of both kinds of pictures."""
-        of_real, of_fake = real, fake
-        if isinstance(self.loss, Relativistic):
-            of_real, of_fake = self.loss.against(real, fake), self.loss.against(fake, real)
-        believed_real, believed_fake = self.loss.belief(of_real), self.loss.belief(of_fake)
+        believed_real, believed_fake = self._beliefs(real, fake)
         return {
             "d_real": believed_real.mean(),
             "d_fake": believed_fake.mean(),
@@ -155,6 +168,12 @@ class Gan:
             "d_logit_real": real.mean(),
             "d_logit_fake": fake.mean(),
         }
+
+    def _beliefs(self, real: Logits, fake: Logits) -> tuple[Logits, Logits]:
+        """How real D takes both kinds of pictures for, 0 to 1: each other's comparison, in a relativistic game."""
+        if isinstance(self.loss, Relativistic):
+            real, fake = self.loss.against(real, fake), self.loss.against(fake, real)
+        return self.loss.belief(real), self.loss.belief(fake)
 
     def _flips(self, kind: str, batch: Batch, state: StepState) -> Tensor | None:
         """Which pictures D learns as their opposite; a picture's lot depends on its place in the stream alone."""
@@ -203,11 +222,16 @@ class Gan:
     def _players(self, state: StepState) -> Players:
         """Both networks for a regulariser."""
 
-        def make(latents: Latents, labels: Labels | None) -> Images:
-            with state.autocast():
-                return self.generator(latents, labels)
+        def ask(shown: Shown) -> Logits:
+            return self.critic(shown, state).logits
 
-        return Players(self.generator, lambda shown: self.critic(shown, state).logits, make)
+        def make(latents: Latents, like: Shown) -> Images:
+            return self._make(latents, like.labels, like.chance, state)
+
+        def draw(start: int, count: int, stream: str) -> tuple[Latents, Labels | None, Draws]:
+            return self._latents(start, count, state, stream)
+
+        return Players(self.generator, ask, make, draw, state)
 
     def critic(self, shown: Shown, state: StepState, learns: bool = False) -> Opinion:
         """D(T(x)): what D says of pictures that were augmented first, in the run's precision.
@@ -229,11 +253,19 @@ class Gan:
         return Opinion(self.discriminator(images, labels))
 
     def _fakes(self, batch: Batch, state: StepState, stream: str) -> Shown:
-        count = batch.images.shape[0]
-        latents = latent.draw(self.config.latent, state.seed, batch.start, count, stream=stream).to(state.device)
-        labels = self._fake_labels(state, batch.start, count, stream)
+        latents, labels, chance = self._latents(batch.start, batch.images.shape[0], state, stream)
+        return Shown("fake", batch.start, self._make(latents, labels, chance, state), labels, latents, chance)
+
+    def _make(self, latents: Latents, labels: Labels | None, chance: Draws | None, state: StepState) -> Images:
+        # What a generator draws beside its latents.
+        more = {"chance": chance} if isinstance(self.generator, StyleGenerator) else {}
         with state.autocast():
-            return Shown("fake", batch.start, self.generator(latents, labels), labels, latents)
+            return self.generator(latents, labels, **more)
+
+    def _latents(self, start: int, count: int, state: StepState, stream: str) -> tuple[Latents, Labels | None, Draws]:
+        """Latents and classes of fakes, and all further random numbers that theirs are."""
+        latents = latent.draw(self.config.latent, state.seed, start, count, stream=stream).to(state.device)
+        return latents, self._fake_labels(state, start, count, stream), Draws(state.seed, stream, start, count, state.device)
 
     def _fake_labels(self, state: StepState, start: int, count: int, stream: str) -> Labels | None:
         if not self.classes:
@@ -260,24 +292,12 @@ class Gan:
         finally:
             self.discriminator.train(was)
 
-    def sampler(self, modules: Mapping[str, nn.Module]) -> GanSampler:
+    def sampler(self, modules: Mapping[str, nn.Module]) -> GanSampler | StyleSampler:
         """Samples with a generator (the family's own, or its average)."""
-        return GanSampler(modules["generator"], self.config.latent)
-
-
-class GanSampler:
-    """Latents to pictures through a generator."""
-
-    def __init__(self, generator: nn.Module, config: LatentConfig):
-        self.generator, self.config, self.latent_size = generator, config, config.size
-
-    def latents(self, seed: int, start: int, count: int, *, truncation: float | None = None, stream: str = "sample") -> Latents:
-        """(count, size), each of its (seed, stream, index)."""
-        return latent.draw(self.config, seed, start, count, truncation=truncation, stream=stream)
-
-    def __call__(self, latents: Latents, labels: Labels | ClassWeights | None) -> Images:
-        """Pictures in [-1, 1]."""
-        return self.generator(latents, labels)
+        generator = modules["generator"]
+        if isinstance(generator, StyleGenerator):
+            return StyleSampler(generator, self.config.latent)
+        return GanSampler(generator, self.config.latent)
 
 
 def _added(loss: Tensor, terms: Terms, metrics: dict[str, Tensor]) -> Tensor:

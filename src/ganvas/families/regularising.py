@@ -11,10 +11,13 @@ from torch import Tensor, nn
 
 from ganvas import rng
 from ganvas.augment.diffaug import DiffAugment
-from ganvas.config.objective import ConsistencyRegulariser, LecamRegulariser, OrthogonalRegulariser
+from ganvas.config.objective import ConsistencyRegulariser, LecamRegulariser, OrthogonalRegulariser, PathLengthRegulariser
 from ganvas.config.objective import DiffAugment as DiffAugmentConfig
 from ganvas.config.objective import Regulariser as RegulariserConfig
-from ganvas.losses.regularisers import Anchors, consistency, distance, orthogonal_penalty
+from ganvas.families.base import StepState
+from ganvas.losses.regularisers import Anchors, PathLength, consistency, distance, orthogonal_penalty, path_lengths, usual_weight
+from ganvas.models.stylegan2 import Generator as StyleGenerator
+from ganvas.rng import Draws
 from ganvas.types import Images, Labels, Latents, Logits
 
 
@@ -30,17 +33,23 @@ class Shown:
     labels: Labels | None = None
     latents: Latents | None = None
     """What fakes were made of."""
+    chance: Draws | None = None
+    """What else they were made of, where a generator draws more than latents."""
 
 
 @dataclass(frozen=True)
 class Players:
-    """What a regulariser asks of a family: both networks, in the run's precision."""
+    """What a regulariser asks of a family: both networks, in the run's precision, and more latents."""
 
     generator: nn.Module
     ask: Callable[[Shown], Logits]
     """The critic's logits."""
-    make: Callable[[Latents, Labels | None], Images]
-    """The generator's pictures."""
+    make: Callable[[Latents, Shown], Images]
+    """The generator's pictures of latents, with the classes of fakes and whatever else these were made of."""
+    draw: Callable[[int, int, str], tuple[Latents, Labels | None, Draws]]
+    """New latents, classes and chance for the pictures from a place in the stream on, so many, by a name of their own."""
+    state: StepState
+    """Where the step stands."""
 
 
 Terms = dict[str, tuple[float, Tensor]]
@@ -118,7 +127,7 @@ class Consistency:
                 terms[f"consistency_{shown.stream}"] = weight, consistency(said, players.ask(changed)).mean()
         if self.config.latent:
             with torch.no_grad():
-                neighbours = replace(fake, images=players.make(self._neighbours(fake), fake.labels))
+                neighbours = replace(fake, images=players.make(self._neighbours(fake), fake))
             terms["consistency_latent"] = self.config.latent, consistency(logits[1], players.ask(neighbours)).mean()
         return terms
 
@@ -126,7 +135,7 @@ class Consistency:
         """G's pictures of neighbouring latents kept apart, or it would ignore its latent where D does."""
         if not self.config.spread:
             return {}
-        return {"spread": (-self.config.spread, distance(fake.images, players.make(self._neighbours(fake), fake.labels)).mean())}
+        return {"spread": (-self.config.spread, distance(fake.images, players.make(self._neighbours(fake), fake)).mean())}
 
     def _neighbours(self, fake: Shown) -> Latents:
         """Latents with a little noise of their own place in the stream."""
@@ -137,9 +146,40 @@ class Consistency:
         return fake.latents + self.config.noise * noise.to(fake.latents)
 
 
+class PathLengths:
+    """Steps of w of one size move the picture alike everywhere (Karras et al. 2020, StyleGAN2, section 3.2)."""
+
+    def __init__(self, config: PathLengthRegulariser, resolution: int):
+        self.config, self.penalty = config, PathLength(config.decay)
+        self.weight = usual_weight(resolution) if config.weight is None else config.weight
+        self.state: nn.Module | None = self.penalty
+
+    def discriminator(self, players: Players, real: Shown, fake: Shown, logits: tuple[Logits, Logits]) -> Terms:
+        """Nothing: it is of the generator's derivatives."""
+        return {}
+
+    def generator(self, players: Players, fake: Shown) -> Terms:
+        """The variance of lengths about their moving mean, at fakes of its own, where it is due; their mean is only logged."""
+        generator, config = players.generator, self.config
+        if not isinstance(generator, StyleGenerator) or players.state.step % config.every:
+            return {}
+        latents, labels, draws = players.draw(fake.start, max(1, len(fake.images) // config.shrink), "path")
+        with players.state.full_precision():
+            styles = generator.styles(latents, labels, draws)
+            pictures = generator(latents, labels, chance=draws, styles=styles)
+            directions = draws.normals("direction", pictures[0].numel()).view_as(pictures)
+            lengths = path_lengths(pictures, styles, directions)
+            value = self.penalty(lengths).mean()
+        return {"path_length": (0.0, lengths.detach().mean()), "path_length_penalty": (self.weight * config.every, value)}
+
+
 REGULARISERS = {OrthogonalRegulariser: Orthogonal, LecamRegulariser: Lecam, ConsistencyRegulariser: Consistency}
 
 
-def build_regulariser(config: RegulariserConfig | None, seed: int) -> Regulariser | None:
-    """The regulariser that a config describes; None without one."""
-    return None if config is None else REGULARISERS[type(config)](config, seed)  # type: ignore[arg-type]
+def build_regulariser(config: RegulariserConfig | None, seed: int, resolution: int) -> Regulariser | None:
+    """The regulariser that a config describes, for pictures of `resolution` pixels a side; None without one."""
+    if config is None:
+        return None
+    if isinstance(config, PathLengthRegulariser):
+        return PathLengths(config, resolution)
+    return REGULARISERS[type(config)](config, seed)  # type: ignore[arg-type]

@@ -1,12 +1,14 @@
-"""Regularisers: of a network's parameters, or of what a discriminator says, with state where that is compared over time."""
+"""Regularisers: of a network's parameters or derivatives, or of what a discriminator says, with state where that is compared over time."""
 
 from __future__ import annotations
+
+import math
 
 import torch
 from torch import Tensor, nn
 
 from ganvas.nn.spectral import as_matrix, raw_weight
-from ganvas.types import Images, Logits, PerImage
+from ganvas.types import Images, Logits, PerImage, Styles
 
 
 def orthogonality(matrix: Tensor, diagonal: bool = False) -> Tensor:
@@ -78,3 +80,45 @@ class Anchors(nn.Module):
     def forward(self, real: Logits, fake: Logits) -> PerImage:
         """|D(x) - alpha_F|^2 + |D(G(z)) - alpha_R|^2 (eq. 3), for each pair of a real picture and a fake."""
         return per_picture((real.float() - self.fake).square() + (fake.float() - self.real).square())
+
+
+def path_lengths(pictures: Images, styles: Styles, directions: Images) -> PerImage:
+    """|J^T y|: how far a step of w moves each picture in a direction y (Karras et al. 2020, StyleGAN2, eq. 4).
+
+    J are the derivatives of `pictures` with respect to `styles`, which they came from, in fp32; with a style for each
+    layer, their squares are summed over the layers too. `directions` are from N(0, 1).
+    """
+    (gradient,) = torch.autograd.grad((pictures * directions).sum(), styles, create_graph=True)
+    return gradient.square().sum((1, 2)).sqrt()
+
+
+class PathLength(nn.Module):
+    """Path length regularisation: (|J^T y| - a)^2, with a the moving mean of the lengths (Karras et al. 2020, eq. 4).
+
+    The mean is a buffer, so that a checkpoint keeps it. Before the first lengths it has no value.
+    """
+
+    mean: Tensor
+    """a, a number without a shape."""
+    updates: Tensor
+
+    def __init__(self, decay: float):
+        """`decay`: the share of the mean so far in the next one, in [0, 1)."""
+        super().__init__()
+        self.decay = decay
+        self.register_buffer("mean", torch.zeros(()))
+        self.register_buffer("updates", torch.zeros((), dtype=torch.int64))
+
+    def forward(self, lengths: PerImage) -> PerImage:
+        """(B,) before the weight; the lengths enter the moving mean first."""
+        with torch.no_grad():
+            now = lengths.detach().mean()
+            # From zero, the penalty would flatten the generator before the mean had come up to the lengths.
+            self.mean.copy_(torch.where(self.updates == 0, now, torch.lerp(now, self.mean, self.decay)))
+            self.updates += 1
+        return (lengths - self.mean).square()
+
+
+def usual_weight(resolution: int) -> float:
+    """gamma = ln 2 / (r^2 (ln r - ln 2)) for pictures of r pixels a side (Karras et al. 2020, StyleGAN2, appendix B)."""
+    return math.log(2) / (resolution**2 * (math.log(resolution) - math.log(2)))

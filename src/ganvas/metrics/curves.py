@@ -61,6 +61,12 @@ PLOTS = (
         "Both near 1 for long: D wins, and G has little to learn from.",
         (0, 1.02),
     ),
+    Curves(
+        "Adaptive augmentation",
+        {"ada_p": "probability of each change", "ada_r": "r: mean sign of D on real pictures"},
+        "Pictures are changed more often while r is above its target (0.6 as a rule): D is too sure of those that it knows.",
+        (None, 1.02),
+    ),
     Curves("Speed", {"pictures_per_second": "pictures/s"}, "Real pictures shown to D in a second, evaluations left out.", (0, None)),
     Curves("Learning rates", {"lr_g": "generator", "lr_d": "discriminator"}, "As scheduled.", (0, None), only_if_it_changes=True),
 )

@@ -14,7 +14,8 @@ from ganvas.config.model import (
 )
 from ganvas.config.modern import FastganDiscriminator, FastganGenerator, ProjectedDiscriminator, R3ganDiscriminator, R3ganGenerator
 from ganvas.config.residual import BigganDiscriminator, BigganGenerator, ResnetDiscriminator, ResnetGenerator
-from ganvas.models import biggan, dcgan, fastgan, mlp, projected, r3gan, resnet
+from ganvas.config.stylegan import Stylegan2Discriminator, Stylegan2Generator
+from ganvas.models import biggan, dcgan, fastgan, mlp, projected, r3gan, resnet, stylegan2
 from ganvas.models.ranges import USUAL, Range, judge_pictures_in, make_pictures_in
 
 GENERATORS = {
@@ -22,6 +23,7 @@ GENERATORS = {
     MlpGenerator: mlp.Generator,
     ResnetGenerator: resnet.Generator,
     BigganGenerator: biggan.Generator,
+    Stylegan2Generator: stylegan2.Generator,
     FastganGenerator: fastgan.Generator,
     R3ganGenerator: r3gan.Generator,
 }
@@ -30,6 +32,7 @@ DISCRIMINATORS = {
     MlpDiscriminator: mlp.Discriminator,
     ResnetDiscriminator: resnet.Discriminator,
     BigganDiscriminator: biggan.Discriminator,
+    Stylegan2Discriminator: stylegan2.Discriminator,
     FastganDiscriminator: fastgan.Discriminator,
     ProjectedDiscriminator: projected.Discriminator,
     R3ganDiscriminator: r3gan.Discriminator,

@@ -48,6 +48,45 @@ def double(x: Tensor) -> Tensor:
     return cast(Tensor, _Double.apply(x))
 
 
+class _Blur(torch.autograd.Function):
+    """[1, 2, 1] / 4 along rows and columns, zeros beyond the edges: its own transpose, so that all its gradients are itself.
+
+    A depthwise convolution is fast in bf16, but PyTorch's gradient of it takes 30 times as long, and so do sums of
+    shifted maps.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        line = torch.tensor([0.25, 0.5, 0.25], dtype=x.dtype, device=x.device)
+        kernel = (line[:, None] * line).expand(x.shape[1], 1, 3, 3)
+        with torch.autocast(x.device.type, enabled=False):
+            return F.conv2d(x, kernel, padding=1, groups=x.shape[1])
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
+        return blur(gradients[0])
+
+
+def blur(x: Tensor) -> Tensor:
+    """Each pixel's weighted mean with its neighbours, [1, 2, 1] / 4 along rows and columns, (B, C, H, W) to the same shape.
+
+    After `double` or before `pool`, which filter by [1, 1], it makes up the filter [1, 3, 3, 1] of Karras et al. 2020
+    (StyleGAN2, appendix B).
+    """
+    return cast(Tensor, _Blur.apply(x.contiguous(memory_format=torch.channels_last)))
+
+
+def smooth_double(x: Tensor) -> Tensor:
+    """Bilinear interpolation to twice the size, [1, 3, 3, 1] / 4 along rows and columns; zeros beyond the edges."""
+    # Each pixel twice, then [1, 2, 1]: the same sums.
+    return blur(double(x))
+
+
+def smooth_pool(x: Tensor) -> Tensor:
+    """[1, 3, 3, 1] / 8 along rows and columns at every other pixel, (B, C, H, W) to (B, C, H/2, W/2); zeros beyond the edges."""
+    return pool(blur(x))
+
+
 def _patches(x: Tensor) -> Tensor:
     """3x3 patches of stride 1 and padding 1, (B, C, H, W) to (B * H * W, 9 C), ordered row, column, channel."""
     padded = F.pad(x.permute(0, 2, 3, 1), (0, 0, 1, 1, 1, 1))
@@ -86,6 +125,32 @@ class _Convolution3x3(torch.autograd.Function):
         return dx, dw, db
 
 
+def convolve(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    """A 3x3 convolution that keeps the size, (B, C, H, W) by (C', C, 3, 3) to (B, C', H, W)."""
+    if not is_bf16_on_cpu(x) or x.shape[2] * x.shape[3] > _SMALL_AREA or len(weight) < 16:
+        return F.conv2d(x, weight, bias, padding=1)
+    x, weight = x.to(torch.bfloat16).contiguous(memory_format=torch.channels_last), weight.to(torch.bfloat16)
+    bias = None if bias is None else bias.to(torch.bfloat16)
+    with torch.autocast("cpu", enabled=False):
+        return _Convolution3x3.apply(x, weight, bias)
+
+
+def map_pixels(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    """A linear map of each pixel, (B, C, H, W) by (C', C, 1, 1) to (B, C', H, W), in channels_last memory."""
+    return F.linear(x.permute(0, 2, 3, 1), weight.flatten(1), bias).permute(0, 3, 1, 2)
+
+
+def double_and_convolve(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    """Each pixel four times, then a 3x3 convolution: (B, C, H, W) by (C', C, 3, 3) to (B, C', 2H, 2W)."""
+    # A transposed convolution lays its kernel down, which is a convolution by the kernel turned round.
+    return convolve_up(x, widen(weight.flip(2, 3)).transpose(0, 1), bias)
+
+
+def convolve_and_halve(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    """A 3x3 convolution, then the mean of 2x2 pixels: (B, C, H, W) by (C', C, 3, 3) to (B, C', H/2, W/2); H and W even."""
+    return convolve_down(x, widen(weight) / 4, bias)
+
+
 class Conv3x3(nn.Conv2d):
     """A 3x3 convolution that keeps the size."""
 
@@ -94,12 +159,7 @@ class Conv3x3(nn.Conv2d):
 
     def forward(self, input: Tensor) -> Tensor:
         """(B, C, H, W) to (B, C', H, W)."""
-        if not is_bf16_on_cpu(input) or input.shape[2] * input.shape[3] > _SMALL_AREA or self.out_channels < 16:
-            return super().forward(input)
-        x, weight = input.to(torch.bfloat16).contiguous(memory_format=torch.channels_last), self.weight.to(torch.bfloat16)
-        bias = None if self.bias is None else self.bias.to(torch.bfloat16)
-        with torch.autocast("cpu", enabled=False):
-            return _Convolution3x3.apply(x, weight, bias)
+        return convolve(input, self.weight, self.bias)
 
 
 class Conv1x1(nn.Conv2d):
@@ -110,7 +170,7 @@ class Conv1x1(nn.Conv2d):
 
     def forward(self, input: Tensor) -> Tensor:
         """(B, C, H, W) to (B, C', H, W), in channels_last memory."""
-        return F.linear(input.permute(0, 2, 3, 1), self.weight.flatten(1), self.bias).permute(0, 3, 1, 2)
+        return map_pixels(input, self.weight, self.bias)
 
 
 class UpConv3x3(nn.Conv2d):
@@ -121,9 +181,7 @@ class UpConv3x3(nn.Conv2d):
 
     def forward(self, input: Tensor) -> Tensor:
         """(B, C, H, W) to (B, C', 2H, 2W)."""
-        # A transposed convolution lays its kernel down, which is a convolution by the kernel turned round.
-        kernel = widen(self.weight.flip(2, 3)).transpose(0, 1)
-        return convolve_up(input, kernel, self.bias)
+        return double_and_convolve(input, self.weight, self.bias)
 
 
 class DownConv3x3(nn.Conv2d):
@@ -134,38 +192,4 @@ class DownConv3x3(nn.Conv2d):
 
     def forward(self, input: Tensor) -> Tensor:
         """(B, C, H, W) to (B, C', H/2, W/2); H and W even."""
-        return convolve_down(input, widen(self.weight) / 4, self.bias)
-
-
-class _Blur(torch.autograd.Function):
-    """[1, 2, 1] / 4 along rows and columns, zeros beyond the edges: its own transpose.
-
-    A depthwise convolution is fast in bf16, but PyTorch's gradient of it takes 30 times as long.
-    """
-
-    @staticmethod
-    def forward(ctx: Any, x: Tensor) -> Tensor:
-        line = torch.tensor([0.25, 0.5, 0.25], dtype=x.dtype, device=x.device)
-        kernel = (line[:, None] * line).expand(x.shape[1], 1, 3, 3)
-        with torch.autocast(x.device.type, enabled=False):
-            return F.conv2d(x, kernel, padding=1, groups=x.shape[1])
-
-    @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
-        return blur(gradients[0])
-
-
-def blur(x: Tensor) -> Tensor:
-    """Each pixel's weighted mean with its neighbours, [1, 2, 1] / 4 along rows and columns, (B, C, H, W) to the same shape."""
-    return cast(Tensor, _Blur.apply(x.contiguous(memory_format=torch.channels_last)))
-
-
-def smooth_double(x: Tensor) -> Tensor:
-    """Bilinear interpolation to twice the size, [1, 3, 3, 1] / 4 along rows and columns; zeros beyond the edges."""
-    # Each pixel twice, then [1, 2, 1]: the same sums.
-    return blur(double(x))
-
-
-def smooth_pool(x: Tensor) -> Tensor:
-    """[1, 3, 3, 1] / 8 along rows and columns at every other pixel, (B, C, H, W) to (B, C, H/2, W/2); zeros beyond the edges."""
-    return pool(blur(x))
+        return convolve_and_halve(input, self.weight, self.bias)

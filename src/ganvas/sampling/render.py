@@ -31,6 +31,20 @@ class Sampler(Protocol):
         ...
 
 
+@runtime_checkable
+class Truncating(Protocol):
+    """What a sampler may offer beside, where it is not the latents that are truncated: StyleGAN truncates in W."""
+
+    def truncated(self, truncation: float) -> Sampler:
+        """The same sampler, at a truncation."""
+        ...
+
+
+def at_truncation(sampler: Sampler, truncation: float | None) -> Sampler:
+    """The sampler, truncated where it is not its latents that are."""
+    return sampler.truncated(truncation) if truncation is not None and isinstance(sampler, Truncating) else sampler
+
+
 def class_labels(start: int, count: int, seed: int, weights: Tensor | None, chosen: Sequence[int] | None) -> Labels | None:
     """Class indices of the pictures start, start + 1, ...: the chosen classes in turn, or drawn as the data has them."""
     if chosen:
@@ -58,7 +72,7 @@ def render(
 
     Each chunk of 64 is computed whole, whichever of its pictures are asked for.
     """
-    device = torch.device(device)
+    device, sampler = torch.device(device), at_truncation(sampler, truncation)
     for chunk in range(start // CHUNK, math.ceil((start + count) / CHUNK)):
         first = chunk * CHUNK
         latents = sampler.latents(seed, first, CHUNK, truncation=truncation, stream=stream).to(device)

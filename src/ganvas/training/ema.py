@@ -3,40 +3,67 @@
 from __future__ import annotations
 
 import copy
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from ganvas.config.optim import EmaConfig
+from ganvas.families.base import StepState
 from ganvas.nn.norm import batch_norms
 from ganvas.nn.spectral import follow
+from ganvas.sampling.render import CHUNK, Sampler, class_labels
+
+CALIBRATION_PICTURES = 1024
+"""Pictures through which the averages' batch norms are fitted."""
 
 
-class Ema:
-    """Exponential moving averages of the parameters of some modules (Yaz et al. 2019; ramp-up as Karras et al. 2020)."""
+class Averages(ABC):
+    """Moving averages of the parameters of some modules; subclasses say how they move."""
 
-    def __init__(self, config: EmaConfig, modules: Mapping[str, nn.Module]):
-        self.config, self._sources = config, dict(modules)
+    def __init__(self, modules: Mapping[str, nn.Module]):
+        self._sources = dict(modules)
         self.modules = {name: copy.deepcopy(module).requires_grad_(False) for name, module in modules.items()}
         self._pairs: list[tuple[list[Tensor], list[Tensor]]] = [
             (list(self.modules[name].parameters()), list(module.parameters())) for name, module in modules.items()
         ]
 
-    @torch.no_grad()
+    @abstractmethod
     def update(self, images: int, batch: int) -> None:
         """Move towards the modules after a step that showed `batch` pictures, `images` in all."""
+
+    def fit_spectral_norms(self) -> None:
+        """Fit the singular vectors of the averages: a function of the present weights alone, however often it is called."""
+        for name, module in self.modules.items():
+            follow(module, self._sources[name])
+
+    def state_dict(self) -> dict[str, Any]:
+        """What is not in `modules`: JSON values and tensors."""
+        return {}
+
+    def load_state_dict(self, state: Mapping[str, Any], images: int) -> None:
+        """Restore `state_dict` as it was after so many pictures."""
+        del state, images
+
+
+class Ema(Averages):
+    """Exponential moving averages (Yaz et al. 2019; ramp-up as Karras et al. 2020)."""
+
+    def __init__(self, config: EmaConfig, modules: Mapping[str, nn.Module]):
+        super().__init__(modules)
+        self.config = config
+
+    @torch.no_grad()
+    def update(self, images: int, batch: int) -> None:
+        """See `Averages.update`: the past counts half after each half-life."""
         halflife = self.config.halflife_images
         if self.config.rampup is not None:
             halflife = min(halflife, images * self.config.rampup)
         weight = 1 - 0.5 ** (batch / max(halflife, 1e-8))
         for averages, values in self._pairs:
             torch._foreach_lerp_(averages, values, weight)  # pyright: ignore[reportPrivateImportUsage]
-
-    def fit_spectral_norms(self) -> None:
-        """Fit the singular vectors of the averages: a function of the present weights alone, however often it is called."""
-        for name, module in self.modules.items():
-            follow(module, self._sources[name])
 
 
 @torch.no_grad()
@@ -59,3 +86,12 @@ def restimate_batch_norms(modules: Mapping[str, nn.Module], run: Callable[[], No
         for norm, momentum in zip(norms, momenta, strict=True):
             norm.momentum = momentum
             norm.eval()
+
+
+def pass_fixed_latents(sampler: Sampler, state: StepState) -> None:
+    """Draw the pictures, always of the same latents, through which an average's batch norms are fitted."""
+    for start in range(0, CALIBRATION_PICTURES, CHUNK):
+        latents = sampler.latents(state.seed, start, CHUNK, stream="calibration").to(state.device)
+        labels = class_labels(start, CHUNK, state.seed, state.label_weights, None)
+        with state.autocast():
+            sampler(latents, None if labels is None else labels.to(state.device))

@@ -15,16 +15,16 @@ from ganvas.augment.real import RealAugment
 from ganvas.config.run import RunConfig
 from ganvas.data.packed import PackedDataset
 from ganvas.errors import TrainingFailed, UsageError
-from ganvas.families.base import Family, StepState
+from ganvas.families.base import Family, Stateful, StepState
 from ganvas.progress import Progress
 from ganvas.runs import RunFolder, State
 from ganvas.training import checkpoint
 from ganvas.training.budget import Plan
-from ganvas.training.ema import Ema
 from ganvas.training.energy import Meter, Spent
 from ganvas.training.hooks import Answer, Hook, Moment, Verdict
 from ganvas.training.log import Means, MetricsLog
 from ganvas.training.pictures import Pictures
+from ganvas.training.power_ema import build_ema
 from ganvas.training.probes import norms, probe
 from ganvas.training.rollback import Rollbacks
 from ganvas.training.schedule import build_schedule
@@ -85,7 +85,8 @@ class Trainer:
         self.stream = Stream(train, config.train.batch, config.seed, device, augment, labelled=family.classes > 0)
         held_out = data.held_out()
         self.held_out = Stream(held_out, config.train.batch, config.seed, device, None, family.classes > 0) if held_out else None
-        self.ema = Ema(config.ema, {name: family.modules()[name] for name in family.averaged}) if config.ema else None
+        averaged = {name: family.modules()[name] for name in family.averaged}
+        self.ema = build_ema(config.ema, averaged, folder.averages) if config.ema else None
         self.plan = self._plan(len(train))
         self.schedule = build_schedule(config.schedule)
         self.seconds_before = 0.0
@@ -125,6 +126,10 @@ class Trainer:
             for name, module in self.ema.modules.items():
                 saved.load_module(f"{name}_ema", module)
         owners = saved.owners()
+        if self.ema and "ema" in owners:
+            self.ema.load_state_dict(owners["ema"], saved.images)
+        if isinstance(self.family, Stateful) and "family" in owners:
+            self.family.load_state_dict(owners["family"])
         for name, optimizer in self.family.optimizers().items():
             checkpoint.load_optimizer(optimizer, owners["optimizers"][name])
         if "schedule" in owners:
@@ -155,6 +160,10 @@ class Trainer:
             "means": self._means.state_dict(),
             "rollbacks": self.rollbacks.state_dict(),
         }
+        if isinstance(self.family, Stateful):
+            owners["family"] = self.family.state_dict()
+        if self.ema:
+            owners["ema"] = self.ema.state_dict()
         facts = {"images": self.state.images, "step": self.state.step, "seconds": self.seconds, "seed": self.config.seed}
         facts |= asdict(self.spent)
         checkpoint.save(self.folder.checkpoints / name, modules, owners, facts)

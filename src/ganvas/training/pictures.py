@@ -8,17 +8,14 @@ from ganvas.config.run import RunConfig
 from ganvas.families.base import Family, StepState
 from ganvas.runs import RunFolder
 from ganvas.sampling.grid import grid, write_png
-from ganvas.sampling.render import CHUNK, Sampler, class_labels, render
-from ganvas.training.ema import Ema, restimate_batch_norms
-
-CALIBRATION_PICTURES = 1024
-"""Pictures through which the averages' batch norms are fitted."""
+from ganvas.sampling.render import Sampler, render
+from ganvas.training.ema import Averages, pass_fixed_latents, restimate_batch_norms
 
 
 class Pictures:
     """Samplers, made when asked for: a training that never looks pays nothing."""
 
-    def __init__(self, config: RunConfig, family: Family, ema: Ema | None, state: StepState, folder: RunFolder):
+    def __init__(self, config: RunConfig, family: Family, ema: Averages | None, state: StepState, folder: RunFolder):
         self.config, self.family, self.ema, self.state, self.folder = config, family, ema, state, folder
         self._fitted_at: int | None = None
 
@@ -32,7 +29,7 @@ class Pictures:
             for module in self.ema.modules.values():
                 module.eval()
             self.ema.fit_spectral_norms()
-            restimate_batch_norms(self.ema.modules, lambda: self._pass_fixed_latents(sampler))
+            restimate_batch_norms(self.ema.modules, lambda: pass_fixed_latents(sampler, self.state))
             self._fitted_at = self.state.images
         return sampler
 
@@ -45,13 +42,6 @@ class Pictures:
     def outdate(self) -> None:
         """The weights were replaced: what was fitted to them is fitted again."""
         self._fitted_at = None
-
-    def _pass_fixed_latents(self, sampler: Sampler) -> None:
-        for start in range(0, CALIBRATION_PICTURES, CHUNK):
-            latents = sampler.latents(self.config.seed, start, CHUNK, stream="calibration").to(self.state.device)
-            labels = class_labels(start, CHUNK, self.config.seed, self.state.label_weights, None)
-            with self.state.autocast():
-                sampler(latents, None if labels is None else labels.to(self.state.device))
 
     def write_grid(self) -> None:
         """The same latents as ever, drawn now."""

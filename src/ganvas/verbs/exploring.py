@@ -19,7 +19,7 @@ from ganvas.metrics.evaluate import reference
 from ganvas.metrics.report import write_report
 from ganvas.progress import Progress
 from ganvas.sampling.grid import enlarged, grid, png, titled
-from ganvas.sampling.render import class_labels
+from ganvas.sampling.render import Truncating, class_labels
 from ganvas.training.device import choose_precision
 from ganvas.verbs.evaluating import open_data
 from ganvas.verbs.model import Model, check_numbers, load
@@ -175,7 +175,7 @@ def _latent_walk(
     latents = walks.between(ends[0::2], ends[1::2], steps, mode)
     drawn = class_labels(0, 2 * rows, seed, model.class_weights, [c for c in chosen for _ in (0, 1)])
     labels = None if drawn is None else drawn[0::2].repeat_interleave(steps)
-    pictures = model.draw(latents.flatten(0, 1), labels)
+    pictures = model.draw(latents.flatten(0, 1), labels, truncation)
     return pictures.reshape(rows, steps, *pictures.shape[1:])
 
 
@@ -185,7 +185,7 @@ def _class_walk(
     """uint8 (rows, steps, H, W, 3): picture r of the seed, from class to class."""
     latents = model.sampler.latents(seed, 0, rows, truncation=truncation).repeat_interleave(steps, 0)
     weights = walks.class_path(chosen, steps, len(model.classes)).repeat(rows, 1)
-    pictures = model.draw(latents, weights)
+    pictures = model.draw(latents, weights, truncation)
     return pictures.reshape(rows, steps, *pictures.shape[1:])
 
 
@@ -261,18 +261,20 @@ class Sweep(Written):
 
 
 def sweep_truncation(
-    run: str | Path, out: str | Path, *, truncations: Sequence[float | None], samples: int, checkpoint: str | None, quiet: bool
+    run: str | Path, out: str | Path, *, truncations: Sequence[float | None] | None, samples: int, checkpoint: str | None, quiet: bool
 ) -> Sweep:
     """See `ganvas.sweep_truncation`."""
     if samples < 100:
         raise UsageError(f"{samples} samples are too few for scores: expected 100 or more ({SWEEP_SAMPLES:,} is the default)")
-    if not truncations:
+    if truncations is not None and not truncations:
         raise UsageError("there are no truncations to sweep: expected some such as 0.5, 1 and none")
     runs.open_run(run)
     folder = free_folder(out)
     model = load(run, checkpoint=checkpoint)
     if distribution(model) == "uniform":
         raise UsageError(f"{model.folder.path} draws uniform latents, which have no tails to cut off: truncation is for normal ones")
+    if truncations is None:
+        truncations = truncation.PSIS if isinstance(model.sampler, Truncating) else truncation.TRUNCATIONS
     data = open_data(model.folder, None)
     net = load_features(feature_name(model.folder), device=str(model.device))
     real = reference(data.split("train"), data.checksum, net, quiet=quiet)

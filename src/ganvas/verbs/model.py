@@ -18,7 +18,7 @@ from ganvas.families import build_family
 from ganvas.families.base import Family, Judging
 from ganvas.runs import RunFolder
 from ganvas.sampling.grid import grid, png
-from ganvas.sampling.render import Sampler, render, render_latents
+from ganvas.sampling.render import Sampler, at_truncation, render, render_latents
 from ganvas.training.checkpoint import Checkpoint
 from ganvas.training.device import choose_device, set_up
 from ganvas.types import PerImage, to_images
@@ -109,7 +109,8 @@ class Model:
         Args:
             n: how many; the number of latents where those are given.
             seed: 0 or more.
-            truncation: normal latents stay within [-t, t]: lower, truer and less varied. None: not truncated.
+            truncation: lower is truer and less varied. Normal latents stay within [-t, t]; a StyleGAN draws its styles
+                towards their mean instead, psi from 0 to 1, also those of `latents`. None: not truncated.
             labels: class names or indices, used in turn; None: as frequent as in the data.
             latents: (n, latent size) to draw instead of random ones.
             pil: PIL images instead of an array.
@@ -119,7 +120,7 @@ class Model:
         """
         chosen = self.class_indices(labels) if labels is not None else None
         if latents is not None:
-            pictures = self._of_latents(torch.as_tensor(latents, dtype=torch.float32), chosen)
+            pictures = self._of_latents(torch.as_tensor(latents, dtype=torch.float32), chosen, truncation)
         else:
             check_numbers(n, seed, truncation)
             pictures = np.concatenate(list(self.batches(n, seed=seed, truncation=truncation, chosen=chosen)))
@@ -163,16 +164,19 @@ class Model:
         images = to_images(torch.from_numpy(np.ascontiguousarray(pictures)).to(self.device))
         return self._judge.judge(images, None if labels is None else labels.to(self.device)).cpu()
 
-    def draw(self, latents: Tensor, labels: Tensor | None = None) -> np.ndarray:
-        """uint8 (n, H, W, 3) of latents (n, size), each with its class index or its weights of classes (n, classes)."""
-        return render_latents(self.sampler, latents, labels, device=self.device)
+    def draw(self, latents: Tensor, labels: Tensor | None = None, truncation: float | None = None) -> np.ndarray:
+        """uint8 (n, H, W, 3) of latents (n, size), each with its class index or its weights of classes (n, classes).
 
-    def _of_latents(self, latents: Tensor, chosen: list[int] | None) -> np.ndarray:
+        `truncation` acts only where it is not the latents that it bounds (StyleGAN's styles).
+        """
+        return render_latents(at_truncation(self.sampler, truncation), latents, labels, device=self.device)
+
+    def _of_latents(self, latents: Tensor, chosen: list[int] | None, truncation: float | None) -> np.ndarray:
         if latents.ndim != 2 or latents.shape[1] != self.sampler.latent_size:
             raise UsageError(f"latents have the shape {tuple(latents.shape)}, expected (n, {self.sampler.latent_size})")
         classes = chosen or list(range(len(self.classes)))
         labels = torch.tensor([classes[i % len(classes)] for i in range(len(latents))]) if classes else None
-        return self.draw(latents, labels)
+        return self.draw(latents, labels, truncation)
 
     def _repr_html_(self) -> str:
         pictures = self.sample(16)
@@ -196,8 +200,9 @@ def load(path: str | Path, *, checkpoint: str | None = None, ema: bool = True, d
     set_up(None)
     where = choose_device(device)
     name = checkpoint or folder.default_checkpoint
-    if name not in ("best", "last"):
-        raise UsageError(f'"{name}" is no checkpoint: expected best or last')
+    runs.check_checkpoint_name(name)
+    if name not in ("best", "last") and not (folder.checkpoints / name).exists():
+        raise RunError(f"{folder.path} has no checkpoint {name}: `ganvas ema {folder.path} --sigma {name.removeprefix('ema-')}` makes it")
     saved = Checkpoint(folder.checkpoints / name)
     config, made = folder.config(), folder.provenance()
     if family is None:
