@@ -48,6 +48,11 @@ def test_it_begins_with_the_average_of_g_and_with_d(older: Path, tmp_path: Path)
     assert RunFolder(run).config().transfer is not None
 
 
+def test_what_a_regulariser_remembers_begins_anew(older: Path, tmp_path: Path) -> None:
+    run = begun(tmp_path / "run", older, disks(tmp_path / "disks"), family__regulariser={"kind": "lecam"})
+    assert set(RunFolder(run).provenance()["transfer"]["modules"]) == {"generator", "discriminator"}
+
+
 def test_classes_that_are_others_begin_anew(older: Path, tmp_path: Path) -> None:
     data = disks(tmp_path / "disks", classes=("blue", "green", "red"))
     told = RunFolder(begun(tmp_path / "run", older, data)).provenance()["transfer"]["modules"]

@@ -41,6 +41,8 @@ def take_over(family: Family, saved: Checkpoint) -> dict[str, Taken]:
     """
     found = {}
     for name, module in family.modules().items():
+        if next(module.parameters(), None) is None:
+            continue  # what a regulariser remembers is of the older game
         stored = f"{name}_ema" if saved.has(f"{name}_ema") else name
         if not saved.has(stored):
             raise RunError(f"{saved.path} holds no {name}: only a run of the same kind can be transferred")
