@@ -29,8 +29,8 @@ import torch
 import torch.nn.functional as F
 import torch_fidelity
 from torch import Tensor, nn
-from torch.utils.data import Dataset
 
+from fidelity import Pictures
 from ganvas.data.prepare import resolve
 from ganvas.features.backbone import load_features
 from ganvas.features.lite import LITE0
@@ -51,26 +51,6 @@ FAR = {
 
 Scores = dict[str, float]
 Sides = dict[str, Callable[[np.ndarray, np.ndarray], Scores]]
-
-
-class Pictures(Dataset):
-    """uint8 (N, H, W, 3) in memory, as either side wants it."""
-
-    name = "train"
-
-    def __init__(self, pixels: np.ndarray):
-        self.pixels = pixels
-
-    def __len__(self) -> int:
-        return len(self.pixels)
-
-    def __getitem__(self, index: int) -> Tensor:
-        """torch-fidelity's: uint8 (3, H, W)."""
-        return torch.from_numpy(self.pixels[index]).permute(2, 0, 1)
-
-    def gather(self, indices: np.ndarray) -> np.ndarray:
-        """ganvas': uint8 (len(indices), H, W, 3)."""
-        return self.pixels[indices]
 
 
 class Lite0Extractor(torch_fidelity.FeatureExtractorBase):

@@ -22,8 +22,8 @@ import torch
 import torch_fidelity
 from PIL import Image, ImageFilter
 from torch import Tensor
-from torch.utils.data import Dataset
 
+from fidelity import Pictures
 from ganvas.data.prepare import resolve
 from ganvas.features.backbone import load_features
 from ganvas.features.network import FeatureNetwork
@@ -42,26 +42,6 @@ FIDELITY = {
     "IS, std over splits": "inception_score_std",
 }
 Row = tuple[str, float, float]
-
-
-class Pictures(Dataset):
-    """uint8 (N, H, W, 3) in memory, as either side wants it."""
-
-    name = "train"
-
-    def __init__(self, pixels: np.ndarray):
-        self.pixels = pixels
-
-    def __len__(self) -> int:
-        return len(self.pixels)
-
-    def __getitem__(self, index: int) -> Tensor:
-        """torch-fidelity's: uint8 (3, H, W)."""
-        return torch.from_numpy(self.pixels[index]).permute(2, 0, 1)
-
-    def gather(self, indices: np.ndarray) -> np.ndarray:
-        """ganvas': uint8 (len(indices), H, W, 3)."""
-        return self.pixels[indices]
 
 
 class Extractor(torch_fidelity.FeatureExtractorBase):
