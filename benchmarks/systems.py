@@ -101,10 +101,12 @@ def command(options: argparse.Namespace, *words: str | Path) -> None:
 
 def prepared(options: argparse.Namespace, pictures: Pictures) -> Path:
     """The packed data set, made if it is not there."""
-    name = "-".join([Path(pictures.source).stem, *(option.removeprefix("--") for option in pictures.options)])
-    out = options.work / "data" / name
+    builtin = pictures.source.startswith("builtin:")
+    source = pictures.source if builtin else options.pictures / pictures.source
+    stem = pictures.source.partition(":")[2] if builtin else Path(pictures.source).stem
+    out = options.work / "data" / "-".join([stem, *(option.removeprefix("--") for option in pictures.options)])
     if not out.exists():
-        command(options, "prepare", options.pictures / pictures.source, out, *pictures.options, "--quiet")
+        command(options, "prepare", source, out, *pictures.options, "--quiet")
     return out
 
 
@@ -140,12 +142,13 @@ def keep(options: argparse.Namespace, recipe: str) -> None:
     latest = read_png(folder.grids()[-1][1])
     if latest is None:
         raise UserError(f"{folder.grids()[-1][1]} can't be read")
-    _webp(out / "grid.webp", latest)
-    _webp(out / "timeline.webp", strip(folder, 4, 8))
+    webp(out / "grid.webp", latest)
+    webp(out / "timeline.webp", strip(folder, 4, 8))
     (out / "curves.png").write_bytes(curves(folder))
 
 
-def _webp(path: Path, pixels: Any) -> None:
+def webp(path: Path, pixels: Any) -> None:
+    """Write a small file of uint8 (H, W, 3)."""
     from PIL import Image
 
     Image.fromarray(pixels).save(path, quality=QUALITY, method=6)

@@ -15,40 +15,16 @@ import time
 from collections.abc import Callable
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
+from dcgan_loop import BATCH, LATENT, discriminator, generator, initialise, steps
 from ganvas.config import EmaConfig, io
 from ganvas.families import build_family
 from ganvas.families.base import StepState
 from ganvas.types import Batch, to_images
 from machine import compared, matmul_rate
 
-BATCH, LATENT, BATCHES = 64, 100, 10
-
-
-def generator() -> nn.Sequential:
-    """SYSTEMS' section 2, as the report prints it."""
-    layers: list[nn.Module] = []
-    for entering, leaving, stride, padding in ((LATENT, 512, 1, 0), (512, 256, 2, 1), (256, 128, 2, 1), (128, 64, 2, 1)):
-        layers += [nn.ConvTranspose2d(entering, leaving, 4, stride, padding, bias=False), nn.BatchNorm2d(leaving), nn.ReLU(True)]
-    return nn.Sequential(*layers, nn.ConvTranspose2d(64, 3, 4, 2, 1, bias=False), nn.Tanh())
-
-
-def discriminator() -> nn.Sequential:
-    """The other player; its sigmoid is in the loss, which is as fast and safer."""
-    layers: list[nn.Module] = [nn.Conv2d(3, 64, 4, 2, 1, bias=False), nn.LeakyReLU(0.2, True)]
-    for entering, leaving in ((64, 128), (128, 256), (256, 512)):
-        layers += [nn.Conv2d(entering, leaving, 4, 2, 1, bias=False), nn.BatchNorm2d(leaving), nn.LeakyReLU(0.2, True)]
-    return nn.Sequential(*layers, nn.Conv2d(512, 1, 4, 1, 0, bias=False), nn.Flatten(0))
-
-
-def initialise(module: nn.Module) -> None:
-    """N(0, 0.02), batch norms N(1, 0.02)."""
-    for layer in module.modules():
-        if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d):
-            nn.init.normal_(layer.weight, 0, 0.02)
-        elif isinstance(layer, nn.BatchNorm2d):
-            nn.init.normal_(layer.weight, 1, 0.02)
+BATCHES = 10
 
 
 def plain(batches: list[Tensor]) -> Callable[[], None]:
@@ -56,23 +32,14 @@ def plain(batches: list[Tensor]) -> Callable[[], None]:
     g, d = generator(), discriminator()
     for module in (g, d):
         initialise(module)
-    loss = nn.BCEWithLogitsLoss()
-    optimizer_g, optimizer_d = (torch.optim.Adam(m.parameters(), lr=2e-4, betas=(0.5, 0.999)) for m in (g, d))
-    ones, zeros, at = torch.ones(BATCH), torch.zeros(BATCH), 0
+    step, at = steps(g, d), 0
 
-    def step() -> None:
+    def taken() -> None:
         nonlocal at
-        real, at = batches[at % len(batches)], at + 1
-        optimizer_d.zero_grad()
-        loss(d(real), ones).backward()
-        fake = g(torch.randn(BATCH, LATENT, 1, 1))
-        loss(d(fake.detach()), zeros).backward()
-        optimizer_d.step()
-        optimizer_g.zero_grad()
-        loss(d(fake), ones).backward()
-        optimizer_g.step()
+        step(batches[at % len(batches)])
+        at += 1
 
-    return step
+    return taken
 
 
 def ours(batches: list[Tensor]) -> Callable[[], None]:
@@ -151,12 +118,12 @@ def main() -> None:
     torch.manual_seed(0)
     batches = real_batches(options.data)
     channels_last = [b.contiguous(memory_format=torch.channels_last) for b in batches]
-    steps = {"ours": ours(channels_last), "peer": plain(batches)}
-    for step in steps.values():
+    sides = {"ours": ours(channels_last), "peer": plain(batches)}
+    for step in sides.values():
         seconds_of(step, 4)
-    taken: dict[str, list[float]] = {name: [] for name in steps}
+    taken: dict[str, list[float]] = {name: [] for name in sides}
     for _ in range(options.rounds):
-        for name, step in steps.items():
+        for name, step in sides.items():
             taken[name].append(seconds_of(step, options.steps))
     result = compared("training cifar10-dcgan64, real pictures per second", BATCH, taken)
     rate = matmul_rate(torch.bfloat16)

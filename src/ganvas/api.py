@@ -535,6 +535,7 @@ def evaluate(
     checkpoint: CheckpointName | None = None,
     features: str | None = None,
     weights: AnyPath | None = None,
+    weights_sha256: str | None = None,
     resolution: int | None = None,
     out: AnyPath | None = None,
     quiet: bool = False,
@@ -548,8 +549,9 @@ def evaluate(
         data: real pictures to compare with, packed or not; default: those that the run was trained on.
         samples: how many to draw of a run, default 10,000; of given pictures, how many to score at most, default all.
         checkpoint: `best`, `last` or what `ema` made; default: best where there is one.
-        features: `efficientnet-lite0` (default, offline) or `inception`.
-        weights: the weights file that `inception` needs.
+        features: `efficientnet-lite0` (default, offline), `efficientnet-lite2`, `inception`, `dinov2`; see docs/guide/features.md.
+        weights: the weights file that `inception` and `dinov2` need.
+        weights_sha256: what that file's SHA-256 must begin with, 8 hexadecimal digits or more.
         resolution: of real pictures that are not packed, beside given ones; default: the given pictures' own.
         out: a JSON file to write the evaluation to.
         quiet: no progress.
@@ -559,6 +561,7 @@ def evaluate(
         DataError: there are no pictures, or none that can be read.
         UsageError: unknown features, their weights are missing, or an option makes no sense.
     """
+    from ganvas.features.backbone import Wanted
     from ganvas.verbs.evaluating import evaluate as run_evaluate
 
     return run_evaluate(
@@ -566,8 +569,7 @@ def evaluate(
         data=None if data is None else str(data),
         samples=samples,
         checkpoint=checkpoint,
-        features=features,
-        weights=None if weights is None else Path(weights),
+        wanted=Wanted(features, None if weights is None else Path(weights), weights_sha256),
         resolution=resolution,
         out=None if out is None else Path(out),
         quiet=quiet,
@@ -585,6 +587,7 @@ def neighbours(
     checkpoint: CheckpointName | None = None,
     features: str | None = None,
     weights: AnyPath | None = None,
+    weights_sha256: str | None = None,
     quiet: bool = False,
 ) -> Neighbours:
     """Whether generated pictures are copies: each is compared with all training pictures, in features and in pixels.
@@ -598,7 +601,7 @@ def neighbours(
         shown: how many suspicious pictures the page shows.
         checkpoint: `best` or `last`; default: best where there is one.
         features: the network in whose features is searched; default: that of the run's config.
-        weights: the weights file, where the network needs one.
+        weights, weights_sha256: as for `evaluate`.
         quiet: no progress.
 
     Raises:
@@ -606,6 +609,7 @@ def neighbours(
         DataError: the pictures or the data can't be used.
         UsageError: an option makes no sense, or there are too few pictures.
     """
+    from ganvas.features.backbone import Wanted
     from ganvas.verbs.neighbouring import neighbours as run_neighbours
 
     return run_neighbours(
@@ -616,8 +620,7 @@ def neighbours(
         seed=seed,
         shown=shown,
         checkpoint=checkpoint,
-        features=features,
-        weights=None if weights is None else Path(weights),
+        wanted=Wanted(features, None if weights is None else Path(weights), weights_sha256),
         quiet=quiet,
     )
 

@@ -16,6 +16,7 @@ from torch import Tensor
 import ganvas as api
 from ganvas.data.packed import open_packed
 from ganvas.errors import DataError, RunError, UsageError
+from ganvas.features import backbone
 from ganvas.features.network import FeatureNetwork
 from ganvas.metrics.scores import Evaluation
 from ganvas.runs import RunFolder
@@ -35,7 +36,7 @@ class Averages(FeatureNetwork):
 
 @pytest.fixture(autouse=True)
 def _averages(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(evaluating, "load_features", lambda *_, **__: Averages())
+    monkeypatch.setattr(backbone, "load_features", lambda *_, **__: Averages())
 
 
 @pytest.fixture
@@ -126,6 +127,19 @@ def test_a_run_says_its_checkpoint_and_classes(trained: Path, tmp_path: Path) ->
     assert sum(made.values()) == 300
     assert min(made.values()) > 100
     assert result.yardstick is None, "16 pictures held out are too few"
+
+
+def test_a_weights_file_is_held_to_the_checksum_that_was_given(
+    ganvas: Any, given: Path, packed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[dict[str, Any]] = []
+    monkeypatch.setattr(backbone, "load_features", lambda name, **more: (asked.append({"name": name, **more}), Averages())[1])
+    words = ("--features", "dinov2-vits14", "--weights", tmp_path / "vits14.pth", "--weights-sha256", "1a2b3c4d")
+    assert ganvas("evaluate", given, "--data", packed, *words, "--quiet").status == 0
+    assert (asked[0]["name"], asked[0]["weights"], asked[0]["sha256"]) == ("dinov2-vits14", tmp_path / "vits14.pth", "1a2b3c4d")
+    monkeypatch.undo()
+    with pytest.raises(UsageError, match="is no SHA-256"):
+        api.evaluate(given, data=packed, weights_sha256="sha", quiet=True)
 
 
 def test_a_run_with_the_judge_in_its_loss_is_flagged(trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

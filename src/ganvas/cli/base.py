@@ -7,6 +7,7 @@ import inspect
 import json
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import Any, TypeVar
 
 import click
@@ -87,6 +88,27 @@ def json_option(command: F) -> F:
 def quiet_option(command: F) -> F:
     """`--quiet`: no progress."""
     return click.option("-q", "--quiet", is_flag=True, help="No progress on standard error.")(command)
+
+
+def features_options(what: str) -> Callable[[F], F]:
+    """`--features`, `--weights` and `--weights-sha256`: which network describes the pictures."""
+    weights = click.option(
+        "--weights",
+        type=click.Path(path_type=Path, dir_okay=False),
+        metavar="FILE",
+        help="Weights of the features, where they don't come with ganvas.",
+    )
+    checksum = click.option("--weights-sha256", metavar="HEX", help="What the SHA-256 of that file must begin with, 8 digits or more.")
+    name = click.option(
+        "--features",
+        metavar="NAME",
+        help=f"{what}: efficientnet-lite0, efficientnet-lite2, inception or dinov2.  [default: as in the run's config]",
+    )
+
+    def add(command: F) -> F:
+        return name(weights(checksum(command)))
+
+    return add
 
 
 def print_json(value: Any) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from ganvas.cli.base import CONTEXT, Count, ExampleCommand, json_option, print_json, quiet_option, results_only
+from ganvas.cli.base import CONTEXT, Count, ExampleCommand, features_options, json_option, print_json, quiet_option, results_only
 from ganvas.cli.results import Checkpoint, checkpoint_option
 
 
@@ -30,13 +30,7 @@ from ganvas.cli.results import Checkpoint, checkpoint_option
     "--show", type=click.IntRange(1, 1000), default=24, show_default=True, metavar="N", help="How many suspicious pictures to show."
 )
 @checkpoint_option
-@click.option("--features", metavar="NAME", help="Network in whose features is searched.  [default: as in the run's config]")
-@click.option(
-    "--weights",
-    type=click.Path(path_type=Path, dir_okay=False),
-    metavar="FILE",
-    help="Weights of the features, where they don't come with ganvas.",
-)
+@features_options("Network in whose features is searched")
 @json_option
 @quiet_option
 def neighbours(
@@ -49,6 +43,7 @@ def neighbours(
     checkpoint: Checkpoint | None,
     features: str | None,
     weights: Path | None,
+    weights_sha256: str | None,
     as_json: bool,
     quiet: bool,
 ) -> None:
@@ -76,6 +71,7 @@ def neighbours(
             checkpoint=checkpoint,
             features=features,
             weights=weights,
+            weights_sha256=weights_sha256,
             quiet=quiet,
         )
     if as_json:

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 import click
 
-from ganvas.cli.base import CONTEXT, Count, ExampleCommand, Names, json_option, print_json, quiet_option, results_only
+from ganvas.cli.base import CONTEXT, Count, ExampleCommand, Names, features_options, json_option, print_json, quiet_option, results_only
 
 Checkpoint = str
 
@@ -55,17 +55,7 @@ checkpoint_option = click.option(
     "--samples", type=Count(), metavar="N", help="How many pictures to score.  [default: 10000 new ones of a run, all of PICTURES]"
 )
 @checkpoint_option
-@click.option(
-    "--features",
-    metavar="NAME",
-    help="Network whose features are compared: efficientnet-lite0 or inception.  [default: as in the run's config]",
-)
-@click.option(
-    "--weights",
-    type=click.Path(path_type=Path, dir_okay=False),
-    metavar="FILE",
-    help="Weights of the features, where they don't come with ganvas.",
-)
+@features_options("Network whose features are compared")
 @click.option(
     "--resolution",
     type=click.IntRange(4, 1024),
@@ -82,6 +72,7 @@ def evaluate(
     checkpoint: Checkpoint | None,
     features: str | None,
     weights: Path | None,
+    weights_sha256: str | None,
     resolution: int | None,
     out: Path | None,
     as_json: bool,
@@ -102,6 +93,7 @@ def evaluate(
             checkpoint=checkpoint,
             features=features,
             weights=weights,
+            weights_sha256=weights_sha256,
             resolution=resolution,
             out=out,
             quiet=quiet,

@@ -48,6 +48,7 @@ class ProjectedDiscriminator(Part):
     )
     width: int = Field(default=32, ge=1, description="maps of the finest scale after mixing; doubled at each coarser one")
     max_width: int = Field(default=256, ge=1)
+    norm: Literal["batch"] | None = Field(default=None, description="what follows each convolution but the last")
     slope: float = Field(default=0.2, ge=0, lt=1, description="leaky ReLU's slope below zero")
     labels: Literal["projection"] | None = Field(default=None, description="how the class enters: by projection (Miyato and Koyama 2018)")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from ganvas.features import dinov2, lite
 from ganvas.features.inception import InceptionFeatures
 from ganvas.features.network import FeatureNetwork
 
-__all__ = ["FEATURES", "FeatureNetwork", "load_features"]
+__all__ = ["FEATURES", "FeatureNetwork", "Wanted", "load_features"]
 
 FEATURES: dict[str, Callable[[Path | None, str, str | None], FeatureNetwork]] = {
     **{release.name: partial(lite.LiteFeatures.load, release) for release in (lite.LITE0, lite.LITE2)},
@@ -42,3 +43,16 @@ def load_features(
     if sha256 is not None and not re.fullmatch("[0-9a-fA-F]{8,64}", sha256):
         raise UsageError(f'"{sha256}" is no SHA-256: expected 8 to 64 hexadecimal digits, as `sha256sum FILE` prints them')
     return FEATURES[key](weights, device, sha256)
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """The feature network that somebody asked for."""
+
+    name: str | None = None
+    weights: Path | None = None
+    sha256: str | None = None
+
+    def load(self, default: str, device: str) -> FeatureNetwork:
+        """It, or the network `default` where none was named; see `load_features`."""
+        return load_features(self.name or default, weights=self.weights, device=device, sha256=self.sha256)

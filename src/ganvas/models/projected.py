@@ -75,26 +75,28 @@ def _random(leaving: int, entering: int, kernel: int) -> Tensor:
 class ScaleDiscriminator(nn.Module):
     """Maps (B, C, s, s) of one scale to logits (B, K): 4x4 convolutions of stride 2 down to 4x4, 3x3, and a logit for each pixel.
 
-    All weights have spectral norm; a map that is smaller than 4x4 is left as it is.
+    All weights have spectral norm, and if wanted batch norm follows; a map that is smaller than 4x4 is left as it is.
     """
 
     def __init__(self, maps: int, side: int, config: ProjectedDiscriminator, classes: int):
         super().__init__()
         self.slope, self.labels = config.slope, config.labels
+        bias = config.norm is None
         self.layers = nn.ModuleList()
         while side > BASE:
             leaving = min(2 * maps, config.max_width)
-            self.layers.append(Conv2d(maps, leaving, 4, 2, 1))
+            self.layers.append(Conv2d(maps, leaving, 4, 2, 1, bias=bias))
             maps, side = leaving, side // 2
-        self.layers.append(Conv3x3(maps, maps))
+        self.layers.append(Conv3x3(maps, maps, bias=bias))
+        self.norms = nn.ModuleList(nn.Identity() if bias else nn.BatchNorm2d(layer.out_channels) for layer in self.layers)
         self.head = Conv1x1(maps, 1, bias=False)
         if config.labels is not None:
             self.projection = ClassEmbedding(classes, maps)
 
     def forward(self, x: Tensor, labels: Labels | None) -> Logits:
         """One logit for each pixel of the last map."""
-        for layer in self.layers:
-            x = activate(layer(x), self.slope)
+        for layer, norm in zip(self.layers, self.norms, strict=True):
+            x = activate(norm(layer(x)), self.slope)
         logits = self.head(x).float().flatten(1)
         if self.labels is not None:
             features = x.mean((2, 3), dtype=torch.float32)

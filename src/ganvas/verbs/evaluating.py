@@ -18,7 +18,7 @@ from ganvas.data.layout import shown
 from ganvas.data.packed import is_packed, open_packed
 from ganvas.data.prepare import RESOLUTIONS, resolve, resolve_config
 from ganvas.errors import RunError, UsageError
-from ganvas.features.backbone import load_features
+from ganvas.features.backbone import Wanted
 from ganvas.metrics.appearance import Appearance
 from ganvas.metrics.evaluate import YARDSTICK_MOST, Classes, Evaluation, HeldOut, reference
 from ganvas.metrics.evaluate import evaluate as score
@@ -51,8 +51,7 @@ def evaluate(
     data: str | Path | None,
     samples: int | None,
     checkpoint: str | None,
-    features: str | None,
-    weights: str | Path | None,
+    wanted: Wanted,
     resolution: int | None,
     out: str | Path | None,
     quiet: bool,
@@ -62,15 +61,14 @@ def evaluate(
         raise UsageError(f"{samples} samples are too few for scores: expected 100 or more (10,000 is the default)")
     if out is not None and Path(out).is_dir():
         raise UsageError(f"{out} is a folder: expected the name of a JSON file to write, such as {Path(out) / 'evaluation.json'}")
-    network = None if weights is None else Path(weights)
     if not isinstance(what, np.ndarray) and (data is None or is_run(Path(what))):
         if resolution is not None:
             raise UsageError("--resolution is for pictures that are given: a run has its own; leave it out")
-        result = _evaluate_run(what, data, samples, checkpoint, features, network, quiet)
+        result = _evaluate_run(what, data, samples, checkpoint, wanted, quiet)
     else:
         if checkpoint is not None:
             raise UsageError(f"--checkpoint is for runs, and {_called(what)} is none: leave it out")
-        result = _evaluate_given(what, data, samples, features or FEATURES, network, resolution, quiet)
+        result = _evaluate_given(what, data, samples, wanted, resolution, quiet)
     if out is not None:
         artifact.write_json(Path(out), result.to_json())
     return result
@@ -81,8 +79,7 @@ def _evaluate_run(
     data: str | Path | None,
     samples: int | None,
     checkpoint: str | None,
-    features: str | None,
-    weights: Path | None,
+    wanted: Wanted,
     quiet: bool,
 ) -> Evaluation:
     begun = time.monotonic()
@@ -90,8 +87,7 @@ def _evaluate_run(
     model = load(run, checkpoint=checkpoint)
     opened = open_data(model.folder, data)
     config = model.folder.config()
-    name = features or (config.evaluation.features if config.evaluation else FEATURES)
-    net = load_features(name, weights=weights, device=str(model.device))
+    net = wanted.load(config.evaluation.features if config.evaluation else FEATURES, str(model.device))
     n = samples or SAMPLES
     result = _score(_drawn(model, n, opened.classes), opened, net, n, quiet)
     caution = judged_by_itself(config, net.name)
@@ -176,8 +172,7 @@ def _evaluate_given(
     what: str | Path | np.ndarray,
     data: str | Path | None,
     samples: int | None,
-    features: str,
-    weights: Path | None,
+    wanted: Wanted,
     resolution: int | None,
     quiet: bool,
 ) -> Evaluation:
@@ -186,7 +181,7 @@ def _evaluate_given(
     begun = time.monotonic()
     given = open_given(what, quiet)
     set_up(None)
-    net = load_features(features, weights=weights, device=str(choose_device("auto")))
+    net = wanted.load(FEATURES, str(choose_device("auto")))
     opened = _real_pictures(data, given, resolution, quiet)
     total = given.found if samples is None else min(samples, given.found)
     square = opened.description.crop != "none"

@@ -12,7 +12,7 @@ from ganvas import artifact, rng
 from ganvas.data.packed import PackedDataset, Split, is_packed, open_packed
 from ganvas.data.prepare import resolve
 from ganvas.errors import RunError, UsageError
-from ganvas.features.backbone import load_features
+from ganvas.features.backbone import Wanted
 from ganvas.metrics.copying import Memorisation
 from ganvas.metrics.neighbours_page import render, sheet
 from ganvas.metrics.report import write_report
@@ -83,8 +83,7 @@ def neighbours(
     seed: int,
     shown: int,
     checkpoint: str | None,
-    features: str | None,
-    weights: str | Path | None,
+    wanted: Wanted,
     quiet: bool,
 ) -> Neighbours:
     """See `ganvas.neighbours`."""
@@ -94,12 +93,11 @@ def neighbours(
         )
     if out is not None and Path(out).is_dir():
         raise UsageError(f"{out} is a folder: expected the name of an HTML file to write, such as {Path(out) / 'neighbours.html'}")
-    network = None if weights is None else Path(weights)
     if is_run(Path(what)):
         pictures, dataset, name, device, origin = _of_run(Path(what), data, samples or SAMPLES, seed, checkpoint)
     else:
         pictures, dataset, name, device, origin = _of_given(what, data, samples, checkpoint, quiet)
-    net = load_features(features or name, weights=network, device=device)
+    net = wanted.load(name, device)
     among = TrainingSet(dataset.split("train"), dataset.held_out(), dataset.checksum, net, quiet=quiet)
     judged = among.judge((pictures.gather(part) for part in _parts(len(pictures))), len(pictures))
     suspicious = judged.suspicion[: min(shown, len(pictures))].tolist()
