@@ -21,6 +21,8 @@ EVALUATIONS = 10
 """Evaluations in a run whose config does not say how often."""
 SHARE = 0.06
 """Share of a budget that evaluations may take."""
+FEWEST = 500
+"""Samples of an evaluation in a run whose budget can't afford more."""
 
 
 class BestCheckpoint:
@@ -41,10 +43,14 @@ class BestCheckpoint:
         budget: float | None,
         seconds_per_picture: float,
     ):
-        """`seconds_per_picture`: what features cost here, measured; a budget gets as many evaluations as it can afford."""
+        """`seconds_per_picture`: what features cost here, measured. A budget gets as many evaluations and samples as it can afford."""
         self.config, self.net, self.reference = config, net, reference
         self.seed, self.device, self.precision, self.weights = seed, device, precision, weights
-        self._cost = config.samples * seconds_per_picture
+        self._samples = config.samples
+        if budget is not None:
+            affordable = int(SHARE * budget / max(seconds_per_picture, 1e-9))
+            self._samples = min(config.samples, max(FEWEST, affordable))
+        self._cost = self._samples * seconds_per_picture
         self._times = EVALUATIONS
         if budget is not None:
             self._times = max(1, min(EVALUATIONS, int(SHARE * budget / max(self._cost, 1e-9))))
@@ -73,7 +79,7 @@ class BestCheckpoint:
         started = time.perf_counter()
         batches = render(
             moment.sampler(),
-            self.config.samples,
+            self._samples,
             seed=self.seed,
             weights=self.weights,
             device=self.device,
@@ -86,7 +92,7 @@ class BestCheckpoint:
         moment.score(value)
         line: dict[str, Any] = {"images": moment.images, "seconds": round(moment.seconds, 3), "kid": value}
         line |= {name: share for name, share in (("precision", scores.precision), ("recall", scores.recall)) if share is not None}
-        line |= {"features": self.net.name, "n": self.config.samples}
+        line |= {"features": self.net.name, "n": self._samples}
         path = moment.folder.evaluations_file
         with disk_errors(path), path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(line) + "\n")
@@ -100,8 +106,9 @@ class BestCheckpoint:
 
     def state_dict(self) -> dict[str, Any]:
         """Where it stands."""
-        return {"best": self.best, "done_at": self._done_at}
+        return {"best": self.best, "done_at": self._done_at, "samples": self._samples}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Restore `state_dict`."""
         self.best, self._done_at = state["best"], state["done_at"]
+        self._samples = state.get("samples", self._samples)
