@@ -12,7 +12,7 @@ from PIL import Image
 from scipy import stats
 
 from ganvas.errors import UsageError
-from ganvas.metrics.copying import SHARE, assign, cell_count, centres, copy_test, mann_whitney, relative_distance, wilson
+from ganvas.metrics.copying import SHARE, assign, cell_count, centres, copy_test, mann_whitney, relative_distance
 from ganvas.metrics.neighbours import TensorRows, mirrored, nearest
 from ganvas.metrics.training_set import TrainingSet
 
@@ -185,12 +185,6 @@ def test_relative_distances() -> None:
     base = TensorRows(torch.tensor([[0.0], [4.0], [8.0]]))
     found = relative_distance(nearest(torch.tensor([[[0.0]], [[1.0]]]), base, 3))
     assert found.tolist() == pytest.approx([0, 1 / ((1 + 3 + 7) / 3)])
-
-
-def test_wilson_is_that_of_scipy() -> None:
-    for hits, n in ((0, 50), (3, 120), (40, 40)):
-        expected = stats.binomtest(hits, n).proportion_ci(0.95, "wilson")
-        assert wilson(hits / n, n) == pytest.approx((expected.low, expected.high), abs=1e-4)
 
 
 def test_cells_part_what_lies_apart_and_are_the_same_each_time() -> None:

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from ganvas import rng
 from ganvas.errors import UsageError
+from ganvas.metrics import intervals
 from ganvas.metrics.neighbours import Nearest
 
 NEIGHBOURS = 50
@@ -193,13 +194,13 @@ def near_copies(fake: Side, control: Side) -> tuple[NearCopies, Tensor]:
         theirs |= far <= threshold
         thresholds.append(threshold)
     share, control_share = float(ours.double().mean()), float(theirs.double().mean())
-    low, high = wilson(share, len(fake))
+    interval = intervals.share(share, len(fake)).within(0, 1)
     # Newcombe 1998, method 10: the difference's interval from the two shares' own.
-    allowance = math.hypot(share - low, wilson(control_share, len(control))[1] - control_share)
+    allowance = math.hypot(share - interval.low, intervals.share(control_share, len(control)).within(0, 1).high - control_share)
     found = NearCopies(
         share=share,
-        low=low,
-        high=high,
+        low=interval.low,
+        high=interval.high,
         control=control_share,
         excess=max(0.0, (share - control_share) / (1 - control_share)) if control_share < 1 else 0.0,
         certain=share - control_share > allowance,
@@ -207,12 +208,6 @@ def near_copies(fake: Side, control: Side) -> tuple[NearCopies, Tensor]:
         threshold_pixels=thresholds[1],
     )
     return found, ours
-
-
-def wilson(share: float, n: int, z: float = 1.96) -> tuple[float, float]:
-    """The score interval of a share of n (Wilson 1927), which holds where the share is 0, too."""
-    middle, reach = share + z * z / (2 * n), z * math.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
-    return max(0.0, (middle - reach) / (1 + z * z / n)), min(1.0, (middle + reach) / (1 + z * z / n))
 
 
 # -- C_T ----------------------------------------------------------------------------------------------------------
