@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from abc import ABC, abstractmethod
 from collections import Counter, deque
 from collections.abc import Collection, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -28,7 +29,7 @@ _BATCH = 64
 _WAITING_BYTES = 256 * 2**20
 
 
-class Given:
+class Given(ABC):
     """Pictures that were given. What was found out of them is complete once `batches` has been read to its end.
 
     Attributes:
@@ -90,9 +91,9 @@ class Given:
         if not self.sizes:
             raise DataError(self._nothing())
 
+    @abstractmethod
     def _pictures(self, limit: int | None) -> Generator[tuple[np.ndarray, str | None], None, None]:
         """Yield pictures (H, W, 3) with their class, in order, counting their sizes."""
-        raise NotImplementedError
 
     def _nothing(self) -> str:
         why = f" (first: {shown(self.rejected[0][0])}: {self.rejected[0][1]})" if self.rejected else ""
