@@ -1,0 +1,9 @@
+"""Kinds of arguments."""
+
+from __future__ import annotations
+
+from os import PathLike
+
+AnyPath = str | PathLike[str]
+CheckpointName = str
+"""`best`, `last`, or what `ema` made, such as `ema-0.120`."""

@@ -1,0 +1,207 @@
+"""Runs: train, resume, plan, and averages made afterwards."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ganvas import runs
+from ganvas.api.names import AnyPath
+from ganvas.config import io
+from ganvas.config.run import RunConfig
+from ganvas.runs import RunFolder, State
+
+if TYPE_CHECKING:
+    from ganvas.families.base import Family
+    from ganvas.verbs.averaging import Averaged
+
+
+@dataclass(frozen=True, repr=False)
+class Run:
+    """A run after a session of training."""
+
+    folder: RunFolder
+    state: State
+    images: int
+    message: str
+
+    @property
+    def path(self) -> Path:
+        """The run's folder."""
+        return self.folder.path
+
+    def __repr__(self) -> str:
+        return self.message
+
+    def _repr_html_(self) -> str:
+        import base64
+        import html
+
+        grids = self.folder.grids()
+        text = f"<pre>{html.escape(self.message)}</pre>"
+        if grids:
+            text += f'<img src="data:image/png;base64,{base64.b64encode(grids[-1][1].read_bytes()).decode()}">'
+        return text
+
+
+@dataclass(frozen=True)
+class TrainPlan:
+    """What a training would do: `ganvas train --dry-run`."""
+
+    config: RunConfig
+    device: str
+    precision: str
+    parameters: dict[str, int]
+    pictures: int
+    held_out: int
+    classes: tuple[str, ...]
+    total_images: int | None
+
+    def to_json(self) -> dict[str, Any]:
+        """For programs."""
+        return {
+            "recipe": self.config.name,
+            "device": self.device,
+            "precision": self.precision,
+            "parameters": self.parameters,
+            "train_pictures": self.pictures,
+            "held_out_pictures": self.held_out,
+            "classes": list(self.classes),
+            "images": self.total_images,
+            "budget": self.config.train.budget,
+            "config": self.config.model_dump(mode="json"),
+        }
+
+    def summary(self) -> str:
+        """For people."""
+        length = self.config.train.budget
+        if self.total_images:
+            length = f"{self.total_images:,} pictures ({self.total_images / self.pictures:,.1f} passes)"
+        networks = ", ".join(f"{name} {count:,} parameters" for name, count in self.parameters.items())
+        classes = f", {len(self.classes)} classes" if self.classes else ""
+        return "\n".join(
+            [
+                f"recipe    {self.config.name}: {self.config.about}",
+                f"data      {self.pictures:,} pictures to train on, {self.held_out:,} held out{classes}, {self.config.data.resolution} px",
+                f"networks  {networks}",
+                f"machine   {self.device}, {self.precision}, batch {self.config.train.batch}",
+                f"length    {length}",
+            ]
+        )
+
+
+def _config(config: RunConfig | AnyPath, data: AnyPath | None) -> RunConfig:
+    loaded = config if isinstance(config, RunConfig) else io.load(str(config))
+    if data is not None:
+        loaded = loaded.model_copy(update={"data": loaded.data.model_copy(update={"path": str(data)})})
+    return loaded
+
+
+def train(
+    config: RunConfig | AnyPath,
+    *,
+    data: AnyPath | None = None,
+    out: AnyPath | None = None,
+    family: Family | None = None,
+    stop_after: float | None = None,
+    quiet: bool = False,
+    started: float | None = None,
+) -> Run:
+    """Train a new run.
+
+    Args:
+        config: a `RunConfig`, a recipe's name, or the path of a YAML file.
+        data: a packed data set, a source of pictures or `builtin:emoji`, in place of the config's.
+        out: the run folder; default `runs/00001-recipe-data`.
+        family: your own networks and objectives; see `ganvas.families.base.Family`.
+        stop_after: seconds after which the run is saved and stopped, to be resumed.
+        quiet: no progress.
+        started: Unix time from which a budget and `stop_after` count; default now.
+
+    Raises:
+        UsageError: the config does not fit the data or the machine.
+        DataError: the data can't be used.
+        RunError: `out` is taken.
+        TrainingFailed: NaN or Inf; the last good checkpoint is kept.
+    """
+    begun = time.time() if started is None else started
+    loaded = _config(config, data)
+    from ganvas.verbs import training
+
+    where = None if out is None else Path(out)
+    folder, outcome = training.start(loaded, out=where, family=family, stop_after=stop_after, started=begun, quiet=quiet)
+    return Run(folder, outcome.state, outcome.images, training.message(folder, outcome))
+
+
+def resume(
+    run: AnyPath,
+    *,
+    images: int | None = None,
+    stop_after: float | None = None,
+    family: Family | None = None,
+    quiet: bool = False,
+    started: float | None = None,
+) -> Run:
+    """Go on with a run from its last checkpoint; the result equals that of a run that never stopped.
+
+    Args:
+        run: the run folder.
+        images: a new length in pictures seen.
+        stop_after: as for `train`.
+        family: the run's own family, where it has one.
+        quiet: no progress.
+        started: as for `train`.
+
+    Raises:
+        RunError: no run, a damaged checkpoint, other data, or another process trains it.
+        TrainingFailed: NaN or Inf.
+    """
+    begun = time.time() if started is None else started
+    runs.open_run(run)
+    from ganvas.verbs import training
+
+    folder, outcome = training.go_on(Path(run), images=images, stop_after=stop_after, family=family, started=begun, quiet=quiet)
+    return Run(folder, outcome.state, outcome.images, training.message(folder, outcome))
+
+
+def plan(config: RunConfig | AnyPath, *, data: AnyPath | None = None, quiet: bool = False) -> TrainPlan:
+    """What `train` would do: data opened, networks built, nothing trained."""
+    loaded = _config(config, data)
+    from ganvas.verbs import training
+
+    setting = training.prepare_setting(loaded, quiet=quiet)
+    held_out, pictures, length = setting.data.held_out(), len(setting.data.split("train")), loaded.train
+    total = length.images or (round(length.epochs * pictures) if length.epochs else None)
+    return TrainPlan(
+        loaded,
+        str(setting.device),
+        setting.precision,
+        training.parameters(setting.family),
+        pictures,
+        len(held_out) if held_out else 0,
+        setting.data.classes if setting.family.classes else (),
+        total,
+    )
+
+
+def ema(run: AnyPath, sigma: float, *, family: Family | None = None) -> Averaged:
+    """Average the generator over another share of the run, after training, as a checkpoint that all commands take.
+
+    The run must have been trained with `ema: {kind: power}`. The checkpoint is named by the width, such as `ema-0.120`.
+
+    Args:
+        run: the run folder.
+        sigma: the average's relative width (Karras et al. 2024): its standard deviation in time, as a share of the run,
+            above 0 and below 0.289.
+        family: the run's own family, where it has one.
+
+    Raises:
+        RunError: no run, a damaged snapshot, or another process trains it.
+        UsageError: no such width, or the run kept no averages of which others can be made.
+    """
+    runs.open_run(run)
+    from ganvas.verbs.averaging import average
+
+    return average(Path(run), sigma, family)
