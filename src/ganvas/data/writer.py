@@ -22,6 +22,7 @@ from ganvas.errors import UserError
 
 _HEADER_BYTES = 128
 _BLOCK_BYTES = 8 * 2**20
+_NAMES_AT_ONCE = 10_000
 DIGEST_BYTES = 32
 
 
@@ -113,7 +114,11 @@ def content_checksum(resolution: int, classes: Sequence[str], splits: dict[str, 
 
 def write_split(folder: Path, split: str, names: Sequence[str], labels: np.ndarray | None, sizes: np.ndarray | None) -> None:
     """The files beside a split's pixels: names and, where there are any, labels (int64) and sizes before packing (int32)."""
-    (folder / f"{split}.names.json").write_bytes(json.dumps(list(names), separators=(",", ":")).encode())
+    with (folder / f"{split}.names.json").open("wb") as file:  # in parts: as one text, a million names take 100 MB
+        for start in range(0, len(names), _NAMES_AT_ONCE):
+            part = json.dumps(list(names[start : start + _NAMES_AT_ONCE]), separators=(",", ":"))
+            file.write((("[" if start == 0 else ",") + part[1:-1]).encode())
+        file.write(b"]" if len(names) else b"[]")
     if labels is not None:
         np.save(folder / f"{split}.labels.npy", labels.astype(np.int64), allow_pickle=False)
     if sizes is not None:
