@@ -194,10 +194,9 @@ def _hold_out(made: Plan, source: Source, share: float, limit: int | None, most:
     for placed in train:
         by_label[placed.label].append(placed)
     quotas = _proportional({label: len(pictures) for label, pictures in by_label.items()}, count)
-    groups = {id(p.item): source.group(p.item) for p in train}
     held: set[str] = set()
     for label, pictures in by_label.items():
-        sizes = Counter(groups[id(p.item)] for p in pictures)
+        sizes = Counter(source.group(p.item) for p in pictures)
         room = quotas[label]
         for group in sorted(sizes, key=_hash):
             if room <= 0:
@@ -205,8 +204,8 @@ def _hold_out(made: Plan, source: Source, share: float, limit: int | None, most:
             if sizes[group] <= room:
                 held.add(group)
                 room -= sizes[group]
-    made.splits["train"] = [p for p in train if groups[id(p.item)] not in held]
-    made.splits["val"] = [p for p in train if groups[id(p.item)] in held]
+    made.splits["train"] = [p for p in train if source.group(p.item) not in held]
+    made.splits["val"] = [p for p in train if source.group(p.item) in held]
 
 
 def _proportional(sizes: dict[str | None, int], count: int) -> dict[str | None, int]:

@@ -21,7 +21,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from ganvas.artifact import clear_leftovers, new_folder, sha256, write_json
 from ganvas.data.pool import thread_count
-from ganvas.data.writer import PixelFile, content_checksum, file_table, pixel_digest, write_split, writing_lock
+from ganvas.data.writer import DIGEST_BYTES, PixelFile, content_checksum, file_table, pixel_digest, write_split, writing_lock
 from ganvas.errors import DataError
 from ganvas.progress import Progress
 
@@ -294,9 +294,9 @@ def by_area(pixels: np.ndarray, resolution: int) -> np.ndarray:
     return ((2 * sums + old**2) // (2 * old**2)).astype(np.uint8)
 
 
-def _reduced(pixels: np.ndarray, resolution: int) -> tuple[np.ndarray, list[bytes]]:
+def _reduced(pixels: np.ndarray, resolution: int) -> tuple[np.ndarray, np.ndarray]:
     small = by_area(pixels, resolution)
-    return small, [pixel_digest(picture) for picture in small]
+    return small, np.stack([np.frombuffer(pixel_digest(picture), np.uint8) for picture in small])
 
 
 def _resized(dataset: PackedDataset, resolution: int, quiet: bool) -> PackedDataset:
@@ -314,19 +314,20 @@ def _resized(dataset: PackedDataset, resolution: int, quiet: bool) -> PackedData
 
 def _write_resized(dataset: PackedDataset, resolution: int, folder: Path, progress: Progress) -> None:
     old = dataset.description
-    contents: dict[str, tuple[list[bytes], np.ndarray | None]] = {}
+    contents: dict[str, tuple[np.ndarray, np.ndarray | None]] = {}
     step = max(1, 4 * 2**20 // (old.resolution**2 * 3))
     with ThreadPoolExecutor(thread_count()) as pool:
         for name in dataset.splits:
             split = dataset.split(name)
-            digests: list[bytes] = []
+            digests, done = np.empty((len(split), DIGEST_BYTES), np.uint8), 0
             with PixelFile(folder / f"{name}.npy", len(split), resolution) as file:
                 window = step * thread_count()
                 for start in range(0, len(split), window):
                     parts = [split.images[first : first + step] for first in range(start, min(start + window, len(split)), step)]
                     for small, found in pool.map(_reduced, parts, [resolution] * len(parts)):
-                        file.write(range(len(digests), len(digests) + len(small)), small)
-                        digests += found
+                        file.write(range(done, done + len(small)), small)
+                        digests[done : done + len(small)] = found
+                        done += len(small)
                         progress.update(len(small))
             write_split(folder, name, split.names, split.labels, split.sizes)
             contents[name] = digests, split.labels

@@ -10,14 +10,16 @@ from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from io import BytesIO
+from itertools import compress
 from pathlib import Path
 
 import numpy as np
 
 from ganvas.data.decode import Rejected, Target, decode, one_at_a_time
+from ganvas.data.lanczos import Lanczos
 from ganvas.data.layout import Plan, drop_empty_classes, shown
 from ganvas.data.source import Item, Source
-from ganvas.data.writer import PixelFile, pixel_digest
+from ganvas.data.writer import DIGEST_BYTES, PixelFile, pixel_digest
 from ganvas.progress import Progress
 
 _CHUNK_PICTURES = 64
@@ -43,27 +45,36 @@ class _Chunk:
 
 @dataclass
 class _Decoded:
-    """A chunk's pixels, uint8 (k, R, R, 3), the digest of each picture (None: rejected), reasons, and sizes, (k, 2)."""
+    """A chunk's pixels, uint8 (k, R, R, 3), the digest of each picture, uint8 (k, 32), whether it is kept, reasons, and sizes, (k, 2)."""
 
     split: str
     rows: list[int]
     pixels: np.ndarray
-    digests: list[bytes | None]
+    digests: np.ndarray
+    kept: np.ndarray
     rejected: list[tuple[str, str]]
     sizes: np.ndarray
     enlarged: int = 0
 
 
 def decode_all(
-    source: Source, made: Plan, aim: Target, folder: Path, rejected: list[tuple[str, str]], quiet: bool, threads: int
-) -> tuple[dict[str, list[bytes]], dict[str, np.ndarray], int]:
+    source: Source,
+    made: Plan,
+    aim: Target,
+    folder: Path,
+    rejected: list[tuple[str, str]],
+    quiet: bool,
+    threads: int,
+    lanczos: Lanczos | None = None,
+) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray], int]:
     """Decode the plan's pictures into the folder's pixel files and take out of the plan those that failed.
 
     Returns:
-        Of each split's pictures in order, the digests and the sizes (int32 (n, 2), width and height in their files), and
-        how many pictures were enlarged.
+        Of each split's pictures in order, the digests (uint8 (n, 32)) and the sizes (int32 (n, 2), width and height in
+        their files), and how many pictures were enlarged.
     """
-    found: dict[str, list[bytes | None]] = {split: [None] * len(pictures) for split, pictures in made.splits.items()}
+    digests = {split: np.zeros((len(pictures), DIGEST_BYTES), np.uint8) for split, pictures in made.splits.items()}
+    kept = {split: np.zeros(len(pictures), dtype=bool) for split, pictures in made.splits.items()}
     sizes = {split: np.zeros((len(pictures), 2), np.int32) for split, pictures in made.splits.items()}
     enlarged = 0
     total = sum(map(len, made.splits.values()))
@@ -72,35 +83,32 @@ def decode_all(
         progress = stack.enter_context(Progress(f"preparing {shown(source.given)}", total, quiet=quiet))
         stack.enter_context(warnings.catch_warnings())
         warnings.simplefilter("ignore")  # Pillow's, on damaged metadata and large pictures: we judge these ourselves
-        for done in _pooled(source, _chunks(source, made, aim.resolution), aim, threads):
+        for done in _pooled(source, _chunks(source, made, aim.resolution), aim, threads, lanczos):
             files[done.split].write(done.rows, done.pixels)
-            for row, digest in zip(done.rows, done.digests, strict=True):
-                found[done.split][row] = digest
+            digests[done.split][done.rows] = done.digests
+            kept[done.split][done.rows] = done.kept
             sizes[done.split][done.rows] = done.sizes
             rejected += done.rejected
             enlarged += done.enlarged
             progress.update(len(done.rows), f"{len(rejected):,} skipped" if rejected else "")
         for split, file in files.items():
-            file.finish(np.array([digest is not None for digest in found[split]], dtype=bool))
+            file.finish(kept[split])
     for split, pictures in list(made.splits.items()):
-        made.splits[split] = [placed for placed, digest in zip(pictures, found[split], strict=True) if digest is not None]
-        if not made.splits[split]:
+        if not kept[split].any():
             del made.splits[split]
             (folder / f"{split}.npy").unlink()
+        elif not kept[split].all():
+            made.splits[split] = list(compress(pictures, kept[split]))
+            digests[split], sizes[split] = digests[split][kept[split]], sizes[split][kept[split]]
     drop_empty_classes(made, Counter(p.label for pictures in made.splits.values() for p in pictures if p.label is not None))
-    kept = {split: [digest for digest in found[split] if digest is not None] for split in made.splits}
-    return kept, {split: sizes[split][[digest is not None for digest in found[split]]] for split in made.splits}, enlarged
+    return {split: digests[split] for split in made.splits}, {split: sizes[split] for split in made.splits}, enlarged
 
 
 def _chunks(source: Source, made: Plan, resolution: int) -> Iterator[_Chunk]:
     """The plan's pictures in chunks: by name where the source allows it, else in the order in which it has them."""
     most = max(1, min(_CHUNK_PICTURES, _CHUNK_PIXEL_BYTES // (resolution**2 * 3)))
-    place = {id(p.item): (split, row) for split, pictures in made.splits.items() for row, p in enumerate(pictures)}
-    items = [p.item for pictures in made.splits.values() for p in pictures]
-    pairs = source.stream(items) if source.sequential else ((item, None) for item in items)
     open_chunks: dict[str, _Chunk] = {}
-    for item, data in pairs:
-        split, row = place[id(item)]
+    for split, row, item, data in _ordered(source, made):
         chunk = open_chunks.setdefault(split, _Chunk(split))
         chunk.rows.append(row)
         chunk.items.append(item)
@@ -112,17 +120,27 @@ def _chunks(source: Source, made: Plan, resolution: int) -> Iterator[_Chunk]:
     yield from open_chunks.values()
 
 
-def _pooled(source: Source, chunks: Iterator[_Chunk], aim: Target, threads: int) -> Iterator[_Decoded]:
+def _ordered(source: Source, made: Plan) -> Iterator[tuple[str, int, Item, bytes | None]]:
+    """Split, row and item of each picture, with its bytes where the source has them in its own order only."""
+    if not source.sequential:
+        yield from ((split, row, p.item, None) for split, pictures in made.splits.items() for row, p in enumerate(pictures))
+        return
+    place = {id(p.item): (split, row) for split, pictures in made.splits.items() for row, p in enumerate(pictures)}
+    for item, data in source.stream([p.item for pictures in made.splits.values() for p in pictures]):
+        yield *place[id(item)], item, data
+
+
+def _pooled(source: Source, chunks: Iterator[_Chunk], aim: Target, threads: int, lanczos: Lanczos | None) -> Iterator[_Decoded]:
     """The chunks, decoded, in order, with no more of them in memory than keep the threads busy.
 
-    Threads, not processes: Pillow lets go of the interpreter while it decodes and resizes. Processes are a quarter
-    faster on thumbnails of a kilobyte and no faster on photographs, and need a main guard in users' scripts.
+    Threads, not processes: these would need a main guard in users' scripts, and most of the work lets go of the
+    interpreter: decoding (`jpeg.py`, and Pillow's own), resizing (`lanczos.py`) and digests.
     """
     pool = ThreadPoolExecutor(threads)
     waiting: deque[Future[_Decoded]] = deque()
     try:
         for chunk in chunks:
-            waiting.append(pool.submit(_decode_chunk, source, chunk, aim))
+            waiting.append(pool.submit(_decode_chunk, source, chunk, aim, lanczos))
             if len(waiting) > 2 * threads:
                 yield waiting.popleft().result()
         while waiting:
@@ -131,16 +149,19 @@ def _pooled(source: Source, chunks: Iterator[_Chunk], aim: Target, threads: int)
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _decode_chunk(source: Source, chunk: _Chunk, aim: Target) -> _Decoded:
-    pixels = np.zeros((len(chunk.rows), aim.resolution, aim.resolution, 3), np.uint8)
-    done = _Decoded(chunk.split, chunk.rows, pixels, [None] * len(chunk.rows), [], np.zeros((len(chunk.rows), 2), np.int32))
+def _decode_chunk(source: Source, chunk: _Chunk, aim: Target, lanczos: Lanczos | None) -> _Decoded:
+    count = len(chunk.rows)
+    pixels = np.zeros((count, aim.resolution, aim.resolution, 3), np.uint8)
+    digests, kept = np.zeros((count, DIGEST_BYTES), np.uint8), np.zeros(count, dtype=bool)
+    done = _Decoded(chunk.split, chunk.rows, pixels, digests, kept, [], np.zeros((count, 2), np.int32))
     for k, item in enumerate(chunk.items):
         try:
             if item.size == 0:
                 raise Rejected("empty file")
             with one_at_a_time(item.size), BytesIO(chunk.data[k]) if chunk.data else source.open(item) as file:
-                pixels[k], enlarged, width, height = decode(file, aim, item.box)
-            done.digests[k] = pixel_digest(pixels[k])
+                pixels[k], enlarged, width, height = decode(file, aim, item.box, lanczos)
+            digests[k] = np.frombuffer(pixel_digest(pixels[k]), np.uint8)
+            kept[k] = True
             done.sizes[k] = width, height
             done.enlarged += enlarged
         except Rejected as error:

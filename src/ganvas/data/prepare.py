@@ -21,6 +21,7 @@ from ganvas.artifact import clear_leftovers, new_folder, recover, write_json
 from ganvas.config.data import DataConfig
 from ganvas.data.boxes import BOX_CHOICES
 from ganvas.data.decode import RESIZER, Target
+from ganvas.data.lanczos import load as load_lanczos
 from ganvas.data.layout import SPLITS, Placed, Plan, plan, shown
 from ganvas.data.opening import open_source
 from ganvas.data.packed import DESCRIPTION, Description, PackedDataset, SourceDescription, cache_folder, is_packed, open_packed
@@ -33,6 +34,8 @@ from ganvas.units import format_bytes
 
 RESOLUTIONS = (4, 1024)
 CROPS = ("none", "center", "box")
+_COMPILED_FROM = 1_000
+"""From this many pictures on, the half second that it takes to compile the resizing, once, comes back."""
 
 
 def prepare(
@@ -293,9 +296,10 @@ def _make(source: Source, target: Path, arguments: dict[str, Any], quiet: bool, 
     clear_leftovers(target)
     _check_room(target, total * resolution**2 * 3)
     aim = Target(resolution, arguments["crop"], tuple(arguments["background"]))
+    lanczos = load_lanczos(cache_folder() / "compiled", compiling=total >= _COMPILED_FROM)
     rejected = source.rejected + made.rejected
     with new_folder(target) as folder:
-        digests, sizes, enlarged = decode_all(source, made, aim, folder, rejected, quiet, threads)
+        digests, sizes, enlarged = decode_all(source, made, aim, folder, rejected, quiet, threads, lanczos)
         names = {split: [p.item.name for p in pictures] for split, pictures in made.splits.items()}
         if not made.splits:
             raise DataError(_none_readable(source, sorted(rejected)))

@@ -11,15 +11,18 @@ import io
 import os
 import re
 import stat
+import threading
 import zipfile
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, replace
 from io import BufferedIOBase
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 from ganvas.data.decode import MAX_FILE_BYTES, Box, Rejected
+from ganvas.data.zip_directory import NotOrdinary, ZipDirectory
 from ganvas.errors import DataError
 from ganvas.progress import Progress
 from ganvas.units import format_bytes
@@ -158,9 +161,11 @@ class Source(ABC):
 
     def _settle(self) -> None:
         """Unwrap, sort, and keep the last of files of one name, as unpacking would."""
-        names = {item.name: item for item in self.items}
-        prefix = _wrapping(names)
-        self.items = [replace(names[name], name=name[len(prefix) :]) for name in sorted(names)]
+        self.items.sort(key=lambda item: item.name)  # stable: of those of one name the last added comes last
+        self.items = [item for item, after in pairwise([*self.items, None]) if item and (not after or after.name != item.name)]
+        prefix = _wrapping(self.items[0].name, self.items[-1].name) if self.items else ""
+        if prefix:
+            self.items = [replace(item, name=item.name[len(prefix) :]) for item in self.items]
         self.rejected = sorted((name.removeprefix(prefix), reason) for name, reason in self.rejected)
 
 
@@ -185,13 +190,16 @@ SPLIT_FOLDERS = {
 """Top-level folders that are splits, in lower case, and what they are called in a data set."""
 
 
-def _wrapping(names: Iterable[str]) -> str:
-    """The folders that hold everything, one inside the other, with a slash; a split's folder is none of them."""
+def _wrapping(first: str, last: str) -> str:
+    """The folders that hold everything, one inside the other, with a slash; a split's folder is none of them.
+
+    Folders that the first and the last of the sorted names share are those of all names between.
+    """
     parts: list[str] = []
-    for level in zip(*(name.split("/")[:-1] for name in names), strict=False):
-        if len(set(level)) > 1 or level[0].lower() in SPLIT_FOLDERS:
+    for one, other in zip(first.split("/")[:-1], last.split("/")[:-1], strict=False):
+        if one != other or one.lower() in SPLIT_FOLDERS:
             break
-        parts.append(level[0])
+        parts.append(one)
     return "".join(f"{part}/" for part in parts)
 
 
@@ -257,12 +265,36 @@ class ZipSource(Source):
     def __init__(self, given: str, path: Path):
         super().__init__(given)
         self.path = path
+        self._zip: zipfile.ZipFile | None = None
+        self._directory: ZipDirectory | None = None
+        self._lock = threading.Lock()
         try:
-            self._zip = zipfile.ZipFile(path)
-        except (zipfile.BadZipFile, NotImplementedError, ValueError, EOFError) as error:
-            raise DataError(f"{path} is damaged ({error}): expected a whole zip file; copy or download it again") from error
+            self._directory = ZipDirectory(path)
+            locked = self._list(self._directory)
+        except NotOrdinary:
+            if self._directory is not None:
+                self._directory.close()
+            self._directory, self.items, self.rejected, self.ignored, self.packed = None, [], [], 0, None
+            locked = self._list((info, info) for info in self._slowly().infolist())
+        if locked and not self.items:
+            self.close()
+            raise DataError(f"{path} is encrypted: expected a zip file that opens without a password; unpack it and give the folder")
+        self._settle()
+
+    def _slowly(self) -> zipfile.ZipFile:
+        """The archive as zipfile sees it, whose judgement counts where anything is out of the ordinary."""
+        with self._lock:
+            if self._zip is None:
+                try:
+                    self._zip = zipfile.ZipFile(self.path)
+                except (zipfile.BadZipFile, NotImplementedError, ValueError, EOFError) as error:
+                    raise DataError(f"{self.path} is damaged ({error}): expected a whole zip file; copy or download it again") from error
+            return self._zip
+
+    def _list(self, members: Iterable[tuple[Any, zipfile.ZipInfo]]) -> int:
+        """Sort the members in, by where each is to be found; how many are encrypted."""
         locked = 0
-        for info in self._zip.infolist():
+        for where, info in members:
             if info.is_dir():
                 continue
             if stat.S_ISLNK(info.external_attr >> 16):
@@ -275,11 +307,8 @@ class ZipSource(Source):
                     (_normal(info.filename), f"unpacks to {format_bytes(info.file_size)}, over {BOMB_RATIO} times its size in the archive")
                 )
             else:
-                self._add(info.filename, info.file_size, info)
-        if locked and not self.items:
-            self.close()
-            raise DataError(f"{path} is encrypted: expected a zip file that opens without a password; unpack it and give the folder")
-        self._settle()
+                self._add(info.filename, info.file_size, where)
+        return locked
 
     def fingerprint(self) -> str:
         """Of its path, size and time."""
@@ -287,8 +316,16 @@ class ZipSource(Source):
 
     def open(self, item: Item) -> BufferedIOBase:
         """The unpacked bytes; what is read never exceeds the size that the listing gave."""
+        if self._directory is None:
+            return self._open_slowly(item.where)
         try:
-            with self._zip.open(item.where) as member:
+            return io.BytesIO(self._directory.read(item.where))
+        except NotOrdinary:
+            return self._open_slowly(self._directory.describe(item.where))
+
+    def _open_slowly(self, info: zipfile.ZipInfo) -> BufferedIOBase:
+        try:
+            with self._slowly().open(info) as member:
                 return io.BytesIO(member.read(MAX_FILE_BYTES + 1))
         except OSError:
             raise
@@ -297,7 +334,9 @@ class ZipSource(Source):
 
     def close(self) -> None:
         """Close the archive."""
-        self._zip.close()
+        for opened in (self._zip, self._directory):
+            if opened is not None:
+                opened.close()
 
 
 def file_fingerprint(path: Path) -> str:

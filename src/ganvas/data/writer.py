@@ -10,6 +10,7 @@ import json
 import os
 import tempfile
 from collections.abc import Iterator, Sequence
+from itertools import chain
 from pathlib import Path
 from types import TracebackType
 from typing import Any, cast
@@ -21,6 +22,8 @@ from ganvas.errors import UserError
 
 _HEADER_BYTES = 128
 _BLOCK_BYTES = 8 * 2**20
+_NAMES_AT_ONCE = 10_000
+DIGEST_BYTES = 32
 
 
 def npy_header(count: int, resolution: int) -> bytes:
@@ -95,20 +98,27 @@ def pixel_digest(pixels: np.ndarray) -> bytes:
     return hashlib.sha256(cast(Any, np.ascontiguousarray(pixels))).digest()
 
 
-def content_checksum(resolution: int, classes: Sequence[str], splits: dict[str, tuple[list[bytes], np.ndarray | None]]) -> str:
-    """What a data set is, whatever its names and sources: of its resolution, classes and, in order, pixels and labels."""
+def content_checksum(resolution: int, classes: Sequence[str], splits: dict[str, tuple[np.ndarray, np.ndarray | None]]) -> str:
+    """What a data set is, whatever its names and sources: of its resolution, classes and, in order, pixels and labels.
+
+    Args:
+        splits: of each the digests of its pictures, uint8 (n, 32), and the labels.
+    """
     total = hashlib.sha256(json.dumps(["ganvas-dataset", 1, resolution, list(classes), list(splits)]).encode())
     for digests, labels in splits.values():
         total.update(len(digests).to_bytes(8, "little"))
-        for digest in digests:
-            total.update(digest)
+        total.update(digests.tobytes())
         total.update(b"unlabelled" if labels is None else labels.astype("<i8").tobytes())
     return total.hexdigest()
 
 
 def write_split(folder: Path, split: str, names: Sequence[str], labels: np.ndarray | None, sizes: np.ndarray | None) -> None:
     """The files beside a split's pixels: names and, where there are any, labels (int64) and sizes before packing (int32)."""
-    (folder / f"{split}.names.json").write_bytes(json.dumps(list(names), separators=(",", ":")).encode())
+    with (folder / f"{split}.names.json").open("wb") as file:  # in parts: as one text, a million names take 100 MB
+        for start in range(0, len(names), _NAMES_AT_ONCE):
+            part = json.dumps(list(names[start : start + _NAMES_AT_ONCE]), separators=(",", ":"))
+            file.write((("[" if start == 0 else ",") + part[1:-1]).encode())
+        file.write(b"]" if len(names) else b"[]")
     if labels is not None:
         np.save(folder / f"{split}.labels.npy", labels.astype(np.int64), allow_pickle=False)
     if sizes is not None:
@@ -129,15 +139,28 @@ def file_table(folder: Path) -> dict[str, dict[str, int | str]]:
     return {path.name: {"bytes": path.stat().st_size, "sha256": sha256(path)} for path in sorted(folder.iterdir())}
 
 
-def duplicates(splits: dict[str, tuple[Sequence[str], list[bytes]]]) -> list[tuple[str, str, str, str]]:
-    """(split, name, split, name) of every picture whose pixels equal an earlier one's, and of the first such."""
+def duplicates(splits: dict[str, tuple[Sequence[str], np.ndarray]]) -> list[tuple[str, str, str, str]]:
+    """(split, name, split, name) of every picture whose pixels equal an earlier one's, and of the first such.
+
+    Args:
+        splits: the names and digests (uint8 (n, 32)) of each.
+    """
+    if not splits:
+        return []
+    digests = np.concatenate([digests for _, digests in splits.values()])
+    starts = np.ascontiguousarray(digests[:, :8]).view(np.uint64).ravel()
+    order = np.argsort(starts, kind="stable")
+    equal = np.diff(starts[order]) == 0  # of most pictures no other begins alike: the table below holds the few others
+    alike = np.sort(order[np.append(equal, False) | np.insert(equal, 0, False)])
+    splits_of = [split for split, (names, _) in splits.items() for _ in names]
+    names = list(chain.from_iterable(names for names, _ in splits.values()))
     first: dict[bytes, tuple[str, str]] = {}
     found = []
-    for split, (names, digests) in splits.items():
-        for name, digest in zip(names, digests, strict=True):
-            earlier = first.setdefault(digest, (split, name))
-            if earlier != (split, name):
-                found.append((split, name, *earlier))
+    for index in alike.tolist():
+        split, name = splits_of[index], names[index]
+        earlier = first.setdefault(digests[index].tobytes(), (split, name))
+        if earlier != (split, name):
+            found.append((split, name, *earlier))
     return found
 
 
