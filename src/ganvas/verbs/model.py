@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+import ganvas
 from ganvas import runs
 from ganvas.data.packed import cache_folder
 from ganvas.errors import RunError, UsageError, nearest
@@ -173,7 +174,7 @@ class Model:
         names = engines(self.modules["generator"]) if self.device.type == "cpu" and "generator" in self.modules else ()
         if not names or not torch.backends.mkldnn.is_available():
             return Choice(REFERENCE)
-        parts = [torch.__version__, processor_name(), str(torch.get_num_threads()), *names]
+        parts = [ganvas.__version__, torch.__version__, processor_name(), str(torch.get_num_threads()), *names]
         path = cache_folder() / "engines" / f"{fingerprint(self.modules['generator'], parts)}.json"
         return remembered(path, names, lambda: choose(self.sampler, self._on_engine, names, weights=self.class_weights))
 
