@@ -50,4 +50,5 @@ def to_images(pixels: Tensor) -> Tensor:
 
 def to_pixels(images: Tensor) -> Tensor:
     """Float (B, C, H, W) in [-1, 1] to uint8 (B, H, W, C), rounded to the nearest level and clamped."""
-    return images.detach().float().add(1).mul(127.5).round().clamp(0, 255).to(torch.uint8).permute(0, 2, 3, 1).contiguous().cpu()
+    levels = images.detach().float().add(1).mul_(127.5).round_().clamp_(0, 255)
+    return levels.to(torch.uint8).permute(0, 2, 3, 1).contiguous().cpu()

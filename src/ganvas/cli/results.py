@@ -144,6 +144,13 @@ def evaluate(
 @click.option("--as-dataset", is_flag=True, help="Write class folders (train/<class>/...), to train others on.")
 @checkpoint_option
 @click.option("--no-ema", is_flag=True, help="The generator as it was trained, without averaging its parameters.")
+@click.option(
+    "--engine",
+    default="auto",
+    show_default=True,
+    metavar="NAME",
+    help="How the network is computed: auto (the fastest within one grey level of eager), eager (the reference), fp32, fp16 or bf16.",
+)
 @click.option("--grid", is_flag=True, help="Also one picture of all of them.")
 @json_option
 @quiet_option
@@ -162,6 +169,7 @@ def sample(
     as_dataset: bool,
     checkpoint: Checkpoint | None,
     no_ema: bool,
+    engine: str,
     grid: bool,
     as_json: bool,
     quiet: bool,
@@ -185,6 +193,7 @@ def sample(
             as_dataset=as_dataset,
             checkpoint=checkpoint,
             ema=not no_ema,
+            engine=engine,
             grid=grid,
             quiet=quiet,
         )

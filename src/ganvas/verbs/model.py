@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -12,11 +13,16 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+import ganvas
 from ganvas import runs
+from ganvas.data.packed import cache_folder
 from ganvas.errors import RunError, UsageError, nearest
 from ganvas.families import build_family
 from ganvas.families.base import Family, Judging
+from ganvas.machine import processor_name
+from ganvas.models.faster import engines, on_engine
 from ganvas.runs import RunFolder
+from ganvas.sampling.engines import REFERENCE, Choice, choose, remembered
 from ganvas.sampling.grid import grid, png
 from ganvas.sampling.render import Sampler, at_truncation, render, render_latents
 from ganvas.training.checkpoint import Checkpoint
@@ -58,6 +64,7 @@ class Model:
         self.modules, self.sampler, self.device = modules, sampler, device
         self.resolution = folder.config().data.resolution
         data = folder.provenance().get("data", {})
+        self._samplers: dict[str, Sampler] = {REFERENCE: sampler}
         self._conditional = folder.config().family.conditional
         self.classes: tuple[str, ...] = tuple(data.get("classes") or ()) if self._conditional else ()
         counts = data.get("class_counts")
@@ -101,6 +108,7 @@ class Model:
         labels: Sequence[str | int] | None = None,
         latents: Tensor | np.ndarray | None = None,
         pil: bool = False,
+        engine: str = "auto",
     ) -> Pictures | list[Image]:
         """uint8 (n, H, W, 3), or PIL images with `pil`.
 
@@ -114,16 +122,17 @@ class Model:
             labels: class names or indices, used in turn; None: as frequent as in the data.
             latents: (n, latent size) to draw instead of random ones.
             pil: PIL images instead of an array.
+            engine: how the pictures are computed; see `engine`.
 
         Raises:
-            UsageError: a wrong number, size or class.
+            UsageError: a wrong number, size or class, or no such engine.
         """
         chosen = self.class_indices(labels) if labels is not None else None
         if latents is not None:
-            pictures = self._of_latents(torch.as_tensor(latents, dtype=torch.float32), chosen, truncation)
+            pictures = self._of_latents(torch.as_tensor(latents, dtype=torch.float32), chosen, truncation, engine)
         else:
             check_numbers(n, seed, truncation)
-            pictures = np.concatenate(list(self.batches(n, seed=seed, truncation=truncation, chosen=chosen)))
+            pictures = np.concatenate(list(self.batches(n, seed=seed, truncation=truncation, chosen=chosen, engine=engine)))
         if pil:
             from PIL import Image
 
@@ -131,19 +140,59 @@ class Model:
         return pictures.view(Pictures)
 
     def batches(
-        self, n: int, *, seed: int = 0, truncation: float | None = None, chosen: Sequence[int] | None = None, precision: str = "fp32"
+        self,
+        n: int,
+        *,
+        seed: int = 0,
+        truncation: float | None = None,
+        chosen: Sequence[int] | None = None,
+        engine: str = "auto",
+        precision: str | None = None,
     ) -> Iterator[np.ndarray]:
-        """Yield uint8 (b, H, W, 3) of the pictures 0 to n - 1 of a seed; see `ganvas.sampling.render`."""
+        """Yield uint8 (b, H, W, 3) of the pictures 0 to n - 1 of a seed; see `ganvas.sampling.render`.
+
+        `precision`: "fp32" or "bf16" of the network as it learnt, as scores have it, instead of an engine.
+        """
         return render(
-            self.sampler,
+            self.sampler if precision is not None else self.sampler_on(engine),
             n,
             seed=seed,
             truncation=truncation,
             weights=self.class_weights,
             chosen=chosen,
             device=self.device,
-            precision=precision,
+            precision=precision or "fp32",
         )
+
+    @cached_property
+    def engine(self) -> Choice:
+        """How pictures are computed unless an engine is named, and how far they are from the reference's.
+
+        The fastest engine that is within one grey level of `eager` on 128 pictures of this very model. It is chosen
+        once for a model, a machine and a number of threads, and kept in the cache.
+        """
+        names = engines(self.modules["generator"]) if self.device.type == "cpu" and "generator" in self.modules else ()
+        if not names or not torch.backends.mkldnn.is_available():
+            return Choice(REFERENCE)
+        parts = [ganvas.__version__, torch.__version__, processor_name(), str(torch.get_num_threads()), *names]
+        path = cache_folder() / "engines" / f"{fingerprint(self.modules['generator'], parts)}.json"
+        return remembered(path, names, lambda: choose(self.sampler, self._on_engine, names, weights=self.class_weights))
+
+    def sampler_on(self, engine: str) -> Sampler:
+        """The sampler that computes by an engine: `auto`, `eager`, `fp32`, `fp16`, `fp16/2` (two parts in fp32) or `bf16`.
+
+        Raises:
+            UsageError: no such engine, or it is not for this model or device.
+        """
+        name = self.engine.engine if engine == "auto" else engine
+        if name not in self._samplers:
+            if self.device.type != "cpu":
+                raise UsageError(f'engine "{name}" is for the processor, and this model is on {self.device}: use auto or eager')
+            self._samplers[name] = self._on_engine(name)
+        return self._samplers[name]
+
+    def _on_engine(self, name: str) -> Sampler:
+        return self.family.sampler({**self.family.modules(), **self.modules, "generator": on_engine(self.generator, name)})
 
     @cached_property
     def _judge(self) -> Judging:
@@ -164,24 +213,33 @@ class Model:
         images = to_images(torch.from_numpy(np.ascontiguousarray(pictures)).to(self.device))
         return self._judge.judge(images, None if labels is None else labels.to(self.device)).cpu()
 
-    def draw(self, latents: Tensor, labels: Tensor | None = None, truncation: float | None = None) -> np.ndarray:
+    def draw(self, latents: Tensor, labels: Tensor | None = None, truncation: float | None = None, engine: str = "auto") -> np.ndarray:
         """uint8 (n, H, W, 3) of latents (n, size), each with its class index or its weights of classes (n, classes).
 
         `truncation` acts only where it is not the latents that it bounds (StyleGAN's styles).
         """
-        return render_latents(at_truncation(self.sampler, truncation), latents, labels, device=self.device)
+        return render_latents(at_truncation(self.sampler_on(engine), truncation), latents, labels, device=self.device)
 
-    def _of_latents(self, latents: Tensor, chosen: list[int] | None, truncation: float | None) -> np.ndarray:
+    def _of_latents(self, latents: Tensor, chosen: list[int] | None, truncation: float | None, engine: str) -> np.ndarray:
         if latents.ndim != 2 or latents.shape[1] != self.sampler.latent_size:
             raise UsageError(f"latents have the shape {tuple(latents.shape)}, expected (n, {self.sampler.latent_size})")
         classes = chosen or list(range(len(self.classes)))
         labels = torch.tensor([classes[i % len(classes)] for i in range(len(latents))]) if classes else None
-        return self.draw(latents, labels, truncation)
+        return self.draw(latents, labels, truncation, engine)
 
     def _repr_html_(self) -> str:
         pictures = self.sample(16)
         data = base64.b64encode(png(grid(np.asarray(pictures)))).decode()
         return f'<p><b>{self.folder.path}</b>, {self.checkpoint.images:,} pictures seen</p><img src="data:image/png;base64,{data}">'
+
+
+def fingerprint(module: nn.Module, parts: Sequence[str]) -> str:
+    """A short checksum of a network's weights and of what else decides."""
+    digest = hashlib.blake2b("/".join(parts).encode(), digest_size=16)
+    for name, tensor in module.state_dict().items():
+        digest.update(f"{name}{tuple(tensor.shape)}".encode())
+        digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())
+    return digest.hexdigest()
 
 
 def check_numbers(n: int, seed: int, truncation: float | None) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from ganvas.metrics.manifold import RealManifold
 from ganvas.metrics.memorisation import MiFid
 from ganvas.progress import Progress
 from ganvas.runs import RunFolder
+from ganvas.sampling.engines import REFERENCE
 from ganvas.sampling.grid import grid, read_png, write_png
 from ganvas.sampling.render import class_labels
 from ganvas.ship.export import KAGGLE_FILE, KAGGLE_PICTURES, Dataset, Export, Folder, KaggleZip
@@ -54,6 +55,7 @@ class Wish:
     as_dataset: bool = False
     checkpoint: str | None = None
     ema: bool = True
+    engine: str = "auto"
     grid: bool = False
     quiet: bool = False
 
@@ -130,12 +132,12 @@ def sample(run: str | Path, out: str | Path, wish: Wish) -> Samples:
     mark = watermark(wish.watermark, model.resolution, model.resolution) if wish.watermark is not None else None
     scorers = build_scorers(model, needed(wish.by or "realism"), wish.quiet) if wish.best is not None else {}
     kaggle = KaggleScore(model, wish.quiet) if wish.kaggle else None
-    record = {**origin(model, wish.seed, wish.truncation, wish.ema), "watermark": None if mark is None else mark.record}
+    record = {**origin(model, wish.seed, wish.truncation, wish.ema, wish.engine), "watermark": None if mark is None else mark.record}
     with artifact.new_folder(folder) as made:
         export: Folder | KaggleZip = (
             KaggleZip(made, n) if wish.kaggle else Dataset(made, n, model.classes) if wish.as_dataset else Folder(made, n)
         )
-        blocks = model.batches(n, seed=wish.seed, truncation=wish.truncation, chosen=chosen)
+        blocks = model.batches(n, seed=wish.seed, truncation=wish.truncation, chosen=chosen, engine=wish.engine)
         names, scores, shown = _write(blocks, n, export, labels, kinds, mark, scorers, kaggle, wish.quiet)
         samples = [_entry(i, name, kind) for i, (name, kind) in enumerate(zip(names, kinds, strict=True))]
         if wish.best is not None and isinstance(export, Folder):
@@ -278,12 +280,21 @@ def _counts(samples: Sequence[dict[str, Any]]) -> dict[str, int] | None:
     return dict(sorted(Counter(s["class"] for s in samples).items())) if samples and "class" in samples[0] else None
 
 
-def origin(model: Model, seed: int, truncation: float | None, ema: bool) -> dict[str, Any]:
-    """What made pictures: with their latents' indices, enough to draw each again."""
+def origin(model: Model, seed: int, truncation: float | None, ema: bool, engine: str = "auto") -> dict[str, Any]:
+    """What made pictures: with their latents' indices, enough to draw each again.
+
+    Raises:
+        UsageError: no such engine for this model.
+    """
+    model.sampler_on(engine)  # so that it is refused before the first picture
+    used = model.engine.engine if engine == "auto" else engine
+    far = model.engine.difference if engine == "auto" else None
     return {
         "ganvas": ganvas.__version__,
         "torch": torch.__version__,
-        "backend": f"torch-{model.device.type}-fp32",
+        "backend": f"torch-{model.device.type}-{'fp32' if used == REFERENCE else used}",
+        "engine": used,
+        "engine_difference": None if far is None else asdict(far),
         "run": str(model.folder.path),
         "recipe": model.folder.config().name,
         "checkpoint": model.checkpoint_name,
