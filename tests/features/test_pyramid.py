@@ -56,5 +56,22 @@ def test_in_bf16_it_is_near_and_as_near_as_pytorchs_layers(pyramid: FrozenPyrami
     assert float((got - wanted).norm() / wanted.norm()) < 0.3
 
 
+def test_without_gradients_it_is_the_same_but_for_rounding(pyramid: FrozenPyramid, monkeypatch: pytest.MonkeyPatch) -> None:
+    torch.manual_seed(0)
+    for size in (64, 32):
+        x = torch.rand(3, 3, size, size).mul(2).sub(1).contiguous(memory_format=torch.channels_last)
+        with torch.autocast("cpu", torch.bfloat16):
+            with_gradients, without = pyramid(x.clone().requires_grad_()), pyramid(x)
+        assert not any(m.requires_grad for m in without)
+        for a, b in zip(without, with_gradients, strict=True):
+            assert (a.dtype, a.shape) == (b.dtype, b.shape)
+            assert float((a.float() - b.detach().float()).norm() / b.detach().float().norm()) < 0.06
+    # Where PyTorch has no fused operators, its plain ones serve.
+    monkeypatch.setattr("ganvas.features.pyramid.fused_copy", lambda *_: None)
+    other = FrozenPyramid()
+    with torch.autocast("cpu", torch.bfloat16):
+        assert all(torch.equal(a, b.detach()) for a, b in zip(other(x), with_gradients, strict=True))
+
+
 def test_its_weights_do_not_learn(pyramid: FrozenPyramid) -> None:
     assert not any(p.requires_grad for p in pyramid.full.parameters())

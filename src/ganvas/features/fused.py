@@ -27,16 +27,24 @@ def fused(network: EfficientNetLite, images: Tensor) -> Callable[[Tensor], Tenso
 
     H and W are multiples of 32, so that each stride halves an even size. No gradients pass through.
     """
+    faster = fused_copy(network, images, lambda other: torch.allclose(other.pooled(images), network.pooled(images), _TOLERANCE, _TOLERANCE))
+    return network.pooled if faster is None else faster.pooled
+
+
+def fused_copy(network: EfficientNetLite, images: Tensor, same: Callable[[EfficientNetLite], bool]) -> EfficientNetLite | None:
+    """A copy of the network with fused operators, for pictures shaped as `images`, in the dtype of the network.
+
+    None where the operators are missing, or are not the `same` to whoever asks.
+    """
     operators = getattr(torch.ops, "mkldnn", None)
     if images.device.type != "cpu" or not torch.backends.mkldnn.is_available() or not hasattr(operators, "_convolution_pointwise"):
-        return network.pooled
+        return None
     try:
         with torch.inference_mode():
             faster = _replace(copy.deepcopy(network), operators)
-            same = torch.allclose(faster.pooled(images), network.pooled(images), rtol=_TOLERANCE, atol=_TOLERANCE)
+            return faster if same(faster) else None
     except (RuntimeError, TypeError, AttributeError):
-        return network.pooled  # other operators under the same names
-    return faster.pooled if same else network.pooled
+        return None  # other operators under the same names
 
 
 def _replace(network: EfficientNetLite, operators: Any) -> EfficientNetLite:
