@@ -241,7 +241,7 @@ def _cells(facts: Mapping[str, Any]) -> list[str]:
     first_judge, second = (facts["scores"][judge] for judge in JUDGES)
     fd = first_judge["fd"]
     return [
-        f"`{facts['attempt']}`" + (" †" if second["warnings"] else ""),
+        f"`{facts['attempt']}`" + (" †" if any("in its loss" in warning for warning in second["warnings"]) else ""),
         str(facts["seed"]),
         f"{fd['value']:.1f}",
         f"{fd['low']:.1f} to {fd['high']:.1f}",
