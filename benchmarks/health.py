@@ -207,8 +207,10 @@ noise of a run that had no time. *Fine*: they differ as real ones do, however po
 Of five runs, `older-cats-*`, the verdict was known before.
 
 How the thresholds were set: on the runs marked calibration, which were the first to be ready; after that none was moved.
-The rest are the check. Two rules were changed after it had been seen: little recall is a notice and no warning any more,
-since fine short runs have it too, and a run that never learnt stays *not learnt yet* until it counts as collapsed.
+The rest are the check. Three rules were changed after it had been seen: little recall is a notice and no warning any more,
+since fine short runs have it too; a run that never learnt stays *not learnt yet* until it counts as collapsed; and it does not
+count as collapsed while its KID falls by 5% from one evaluation to the next, since cifar10-dcgan-4 recovered after it had been
+called collapsed (no verdict below changed by that).
 
 What no real run has tried: of the warnings, *recall falls*, *getting worse*, *gradients* and *penalty explodes* were only seen
 to work on made-up numbers."""

@@ -124,6 +124,16 @@ def test_a_young_run_has_not_learnt_and_an_old_one_collapsed() -> None:
     assert "varied before" in lost.active[0].seen
 
 
+def test_a_slow_run_that_gets_better_has_not_collapsed() -> None:
+    same = WELL | {"variety": 0.1, "twins": 1.0}
+    slow = [same | {"kid": kid} for kid in (1.6, 1.35, 0.83, 0.74)]
+    assert all("mode collapse" not in kinds(fed(*slow[:n])) for n in range(1, 5))
+    stuck = fed(*[same | {"kid": kid} for kid in (1.6, 1.59, 1.61, 1.6)])
+    assert kinds(stuck)[0] == "mode collapse"
+    # What was learnt and lost is lost, whatever the last evaluation says.
+    assert kinds(fed(WELL, WELL, *slow[:3]))[0] == "mode collapse"
+
+
 def test_a_look_without_a_number_says_nothing_about_it() -> None:
     ill = WELL | {"variety": 0.1}
     detector = fed(WELL, WELL, ill, {"loss_g": 1.0}, ill, {"loss_g": 1.0}, ill)
@@ -164,7 +174,7 @@ def test_settings_that_are_named_can_be_set() -> None:
                 parts = shlex.split(words.partition("--set")[1] + words.partition("--set")[2]) if "--set" in words else []
                 settings = [parts[i + 1].rstrip(",") for i, part in enumerate(parts) if part == "--set"]
                 if settings and "the paper's clip" not in words:
-                    io.load(name, settings)
+                    assert io.load(name, settings).name == name
 
 
 def test_advice_leaves_out_what_the_run_has() -> None:

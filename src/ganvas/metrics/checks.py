@@ -70,6 +70,8 @@ class Limits:
     """A penalty over its median so far."""
     penalty_floor: float = 1.0
     """Penalties below this never explode."""
+    kid_fall: float = 0.95
+    """A KID below this share of the best one before: the run gets better."""
 
 
 LIMITS = Limits()
@@ -86,6 +88,8 @@ class Memory:
     _good: dict[str, int] = field(default_factory=dict)
     best_variety: float = 0.0
     best_kid: float | None = None
+    better: bool = False
+    """Whether the last evaluation's KID was clearly better than all before it."""
     best_recall: float | None = None
     step: float = 0
     images: int = 0
@@ -108,6 +112,7 @@ class Memory:
                 self.learnt = self.learnt or self._good[source] >= 2
                 self.best_variety = max(self.best_variety, variety)
         if "kid" in values:
+            self.better = self.best_kid is not None and values["kid"] < LIMITS.kid_fall * self.best_kid
             self.best_kid = values["kid"] if self.best_kid is None else min(self.best_kid, values["kid"])
         if "recall" in values:
             self.best_recall = max(self.best_recall or 0.0, values["recall"])
@@ -124,6 +129,11 @@ class Memory:
     def young(self) -> bool:
         """Whether it had no time to learn yet."""
         return self.images < LIMITS.young_images or 0 < self.step < LIMITS.young_steps
+
+    @property
+    def on_its_way(self) -> bool:
+        """Whether its evaluations say that it gets better, or are too few to say that it does not."""
+        return self.better or self.evaluations == 1
 
 
 SOURCES = {"": "the fixed latents' pictures", GRID: "the average's pictures"}
@@ -173,7 +183,8 @@ def _mode_collapse(values: Values, memory: Memory, source: str) -> Verdict:
         return None
     if memory.learnt:
         return f"{seen}; they were varied before"
-    return None if memory.young else f"{seen}, and never learnt to differ"
+    # A slow run is no lost one: it may still be all alike when its pictures have long begun to get better.
+    return None if memory.young or memory.on_its_way else f"{seen}, and never learnt to differ"
 
 
 def _not_learnt(values: Values, memory: Memory, source: str) -> Verdict:
