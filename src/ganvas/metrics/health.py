@@ -30,6 +30,7 @@ RULE = (
 )
 SEVERITIES: tuple[Severity, ...] = ("notice", "warning", "collapse")
 _NOT_LEARNT = "not learnt yet"
+_LITTLE_RECALL, _LITTLE_RECALL_AT_LAST = "little recall", "little recall in the end"
 
 
 @dataclass(frozen=True)
@@ -93,6 +94,9 @@ class Detector:
         if any(finding.severity == "collapse" for finding in found):
             # A run that collapsed before it learnt anything is no longer young.
             found = [finding for finding in found if finding.kind != _NOT_LEARNT]
+        if any(finding.kind == _LITTLE_RECALL_AT_LAST for finding in found):
+            # The evaluation of the whole run says it better than those on the way.
+            found = [finding for finding in found if finding.kind != _LITTLE_RECALL]
         return sorted(found, key=lambda f: -SEVERITIES.index(f.severity))
 
     def observe(self, images: int, values: Values) -> tuple[list[Finding], list[Finding]]:
