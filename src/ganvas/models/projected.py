@@ -82,13 +82,14 @@ class ScaleDiscriminator(nn.Module):
         super().__init__()
         self.slope, self.labels = config.slope, config.labels
         bias = config.norm is None
-        self.layers = nn.ModuleList()
+        self.layers, self.norms = nn.ModuleList(), nn.ModuleList()
         while side > BASE:
             leaving = min(2 * maps, config.max_width)
             self.layers.append(Conv2d(maps, leaving, 4, 2, 1, bias=bias))
+            self.norms.append(nn.Identity() if bias else nn.BatchNorm2d(leaving))
             maps, side = leaving, side // 2
         self.layers.append(Conv3x3(maps, maps, bias=bias))
-        self.norms = nn.ModuleList(nn.Identity() if bias else nn.BatchNorm2d(layer.out_channels) for layer in self.layers)
+        self.norms.append(nn.Identity() if bias else nn.BatchNorm2d(maps))
         self.head = Conv1x1(maps, 1, bias=False)
         if config.labels is not None:
             self.projection = ClassEmbedding(classes, maps)
