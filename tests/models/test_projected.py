@@ -86,6 +86,17 @@ def test_the_frozen_network_sees_pictures_at_their_own_size_or_the_one_asked_for
     assert torch.allclose(network._resized(flat), torch.full((1, 3, seen, seen), 0.5))
 
 
+def test_batch_norm_follows_each_convolution_but_the_last_if_wanted() -> None:
+    plain, normed = discriminator(64), discriminator(64, norm="batch")
+    assert not any(isinstance(m, torch.nn.BatchNorm2d) for m in plain.modules())
+    for scale in normed.scales:
+        assert [type(norm) for norm in scale.norms] == [torch.nn.BatchNorm2d] * len(scale.layers)  # type: ignore[union-attr, arg-type]
+    logits = normed(torch.randn(3, 3, 64, 64))
+    assert logits.shape == plain(torch.randn(3, 3, 64, 64)).shape
+    logits.square().sum().backward()
+    assert all(p.grad is not None and p.grad.isfinite().all() for p in normed.parameters() if p.requires_grad)
+
+
 def test_its_features_are_named_to_those_who_judge() -> None:
     assert io.recipe("projected64").family.backbones == ("efficientnet-lite0",)
     assert io.recipe("fastgan64").family.backbones == ()
