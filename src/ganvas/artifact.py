@@ -1,4 +1,4 @@
-"""Files that are whole or absent: atomic writes, checksums, and folders that appear at once."""
+"""Files that are whole or absent: atomic writes, checksums, and folders that appear at once; the cache."""
 
 from __future__ import annotations
 
@@ -14,6 +14,16 @@ from pathlib import Path
 from typing import Any
 
 from ganvas.errors import UserError
+
+
+def cache_folder() -> Path:
+    """Where prepared copies and all else that can be made again is kept: the environment's GANVAS_CACHE, or the user's cache folder."""
+    given = os.environ.get("GANVAS_CACHE")
+    if given:
+        return Path(given).expanduser().absolute()
+    import platformdirs
+
+    return Path(platformdirs.user_cache_dir("ganvas"))
 
 
 @contextlib.contextmanager

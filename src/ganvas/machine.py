@@ -17,8 +17,8 @@ import psutil
 import torch
 
 from ganvas import __version__
+from ganvas.artifact import cache_folder
 from ganvas.config.run import EvaluationConfig
-from ganvas.data.packed import cache_folder
 from ganvas.errors import UserError
 from ganvas.features.backbone import FEATURES, load_features
 from ganvas.training.device import choose_device, choose_precision, has_fast_bf16

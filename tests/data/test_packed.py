@@ -7,7 +7,8 @@ import json
 import numpy as np
 import pytest
 
-from ganvas.data.packed import by_area, cache_folder, is_packed, open_packed
+from ganvas.artifact import cache_folder
+from ganvas.data.packed import by_area, is_packed, open_packed
 from ganvas.data.prepare import prepare
 from ganvas.errors import DataError
 

@@ -15,8 +15,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from ganvas.artifact import cache_folder
 from ganvas.data import prepare as module
-from ganvas.data.packed import cache_folder, is_packed, open_packed
+from ganvas.data.packed import is_packed, open_packed
 from ganvas.data.prepare import prepare, resolve
 from ganvas.errors import DataError, UsageError, UserError
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from pathlib import Path
@@ -19,7 +18,7 @@ import numpy as np
 from PIL import Image
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from ganvas.artifact import clear_leftovers, new_folder, sha256, write_json
+from ganvas.artifact import cache_folder, clear_leftovers, new_folder, sha256, write_json
 from ganvas.data.pool import thread_count
 from ganvas.data.writer import DIGEST_BYTES, PixelFile, content_checksum, file_table, pixel_digest, write_split, writing_lock
 from ganvas.errors import DataError
@@ -211,16 +210,6 @@ class PackedDataset:
                 f"prepare it again (ganvas prepare {source} OUT --resolution {resolution} --crop {crop})"
             )
         return _resized(self, resolution, quiet)
-
-
-def cache_folder() -> Path:
-    """Where prepared copies are kept: the environment's GANVAS_CACHE, or the user's cache folder."""
-    given = os.environ.get("GANVAS_CACHE")
-    if given:
-        return Path(given).expanduser().absolute()
-    import platformdirs
-
-    return Path(platformdirs.user_cache_dir("ganvas"))
 
 
 def is_packed(path: str | Path) -> bool:

@@ -17,14 +17,14 @@ from typing import Any
 
 import numpy as np
 
-from ganvas.artifact import clear_leftovers, new_folder, recover, write_json
+from ganvas.artifact import cache_folder, clear_leftovers, new_folder, recover, write_json
 from ganvas.config.data import DataConfig
 from ganvas.data.boxes import BOX_CHOICES
 from ganvas.data.decode import RESIZER, Target
 from ganvas.data.lanczos import load as load_lanczos
 from ganvas.data.layout import SPLITS, Placed, Plan, plan, shown
 from ganvas.data.opening import open_source
-from ganvas.data.packed import DESCRIPTION, Description, PackedDataset, SourceDescription, cache_folder, is_packed, open_packed
+from ganvas.data.packed import DESCRIPTION, Description, PackedDataset, SourceDescription, is_packed, open_packed
 from ganvas.data.pool import decode_all, thread_count
 from ganvas.data.prepared import Prepared
 from ganvas.data.source import Source

@@ -19,7 +19,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ganvas import artifact
-from ganvas.data.packed import by_area, cache_folder
+from ganvas.artifact import cache_folder
+from ganvas.data.packed import by_area
 from ganvas.errors import UsageError, UserError
 from ganvas.features.network import FeatureNetwork
 from ganvas.features.parallel import one_thread_each

@@ -16,8 +16,7 @@ import safetensors.numpy
 import torch
 from torch import Tensor
 
-from ganvas.artifact import write_bytes
-from ganvas.data.packed import cache_folder
+from ganvas.artifact import cache_folder, write_bytes
 from ganvas.errors import DataError, UsageError, UserError
 from ganvas.features.network import FeatureNetwork
 from ganvas.metrics.kernel import within

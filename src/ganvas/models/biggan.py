@@ -15,7 +15,6 @@ from ganvas.models.residual import (
     CHANNELS,
     GeneratorBlock,
     ResidualDiscriminator,
-    activate,
     attended,
     check_resolution,
     normalise_weights,
@@ -24,7 +23,7 @@ from ganvas.models.residual import (
 )
 from ganvas.nn.attention import SelfAttention
 from ganvas.nn.embed import ClassEmbedding
-from ganvas.nn.norm import ConditionalBatchNorm2d
+from ganvas.nn.norm import ConditionalBatchNorm2d, normalise
 from ganvas.nn.resample import Conv3x3
 from ganvas.nn.spectral import raw_weight, warm_up
 from ganvas.types import ClassWeights, Images, Labels, Latents
@@ -90,7 +89,7 @@ class Generator(nn.Module):
         following = iter(conditions)
         for layer in self.layers:
             x = layer(x, next(following)) if isinstance(layer, GeneratorBlock) else layer(x)
-        return torch.tanh(self.last(activate(self.norm(x), self.config.slope)))
+        return torch.tanh(self.last(normalise(self.norm, x, slope=self.config.slope)))
 
 
 def _norm_of(condition: int) -> Callable[[int], nn.Module]:

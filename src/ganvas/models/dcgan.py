@@ -12,7 +12,7 @@ from ganvas.errors import UsageError
 from ganvas.models.common import CHANNELS, INITS, OUTPUTS, needed
 from ganvas.nn.conv import Conv2d, FromLatent, ToLogit, down, spectral, up
 from ganvas.nn.embed import ClassEmbedding, onehot, onehot_channels
-from ganvas.nn.norm import MinibatchStd, PixelNorm
+from ganvas.nn.norm import Layers, MinibatchStd, PixelNorm
 from ganvas.types import ClassLogits, ClassWeights, Images, Labels, Latents, PerImage
 
 
@@ -43,7 +43,7 @@ class Generator(nn.Module):
         for wide, narrow in itertools.pairwise(maps):
             layers += [spectral(up(wide, narrow, config.kernel, bias), normed), *_after(config, narrow)]
         layers += [spectral(up(maps[-1], CHANNELS, config.kernel, bias), normed), OUTPUTS[config.output]()]
-        self.layers = nn.Sequential(*layers)
+        self.layers = Layers(*layers)
         INITS[config.init](self)
 
     def forward(self, latents: Latents, labels: Labels | ClassWeights | None = None) -> Images:
@@ -69,7 +69,7 @@ class Discriminator(nn.Module):
             layers += [spectral(down(narrow, wide, config.kernel, bias), normed), *_after(config, wide)]
         if config.minibatch_std:
             layers.append(MinibatchStd())
-        self.layers = nn.Sequential(*layers)
+        self.layers = Layers(*layers)
         self.head = spectral(ToLogit(maps[-1] + config.minibatch_std, 1, 4, 1, 0, bias=bias), normed)
         if config.labels == "projection":
             self.projection = spectral(ClassEmbedding(classes, maps[-1]), normed)

@@ -17,9 +17,11 @@ from torch.nn import functional as F
 
 from ganvas.config.modern import FastganDiscriminator, FastganGenerator
 from ganvas.models.common import needed
-from ganvas.models.residual import BASE, CHANNELS, activate, check_resolution, normalise_weights, width_at
+from ganvas.models.residual import BASE, CHANNELS, check_resolution, normalise_weights, width_at
+from ganvas.nn.activation import activate
 from ganvas.nn.conv import Conv2d, dcgan_init
 from ganvas.nn.embed import ClassEmbedding
+from ganvas.nn.norm import normalise
 from ganvas.nn.resample import Conv1x1, Conv3x3, UpConv3x3, pool
 from ganvas.types import ClassWeights, Images, Labels, Latents, Logits, PerImage
 
@@ -66,7 +68,7 @@ class UpBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, H, W) to (B, C', 2H, 2W)."""
-        return gate(self.norm(self.noise(self.conv(x))))
+        return gate(normalise(self.norm, self.noise(self.conv(x))))
 
 
 class Excitation(nn.Module):
@@ -120,7 +122,7 @@ class Generator(nn.Module):
         if self.config.labels is not None:
             latents = torch.cat([latents, self.embedding(needed(labels))], 1)
         x = self.first(latents).view(len(latents), BASE, BASE, -1).permute(0, 3, 1, 2)
-        maps = {BASE: gate(self.first_norm(x))}
+        maps = {BASE: gate(normalise(self.first_norm, x))}
         x = maps[BASE]
         for name, block in self.blocks.items():
             x, side = block(x), int(name)
@@ -147,9 +149,9 @@ class DownBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, H, W) to (B, C', H/2, W/2)."""
-        hidden = activate(self.norms[0](self.down(x)), self.slope)
-        hidden = activate(self.norms[1](self.conv(hidden)), self.slope)
-        return (hidden + activate(self.norms[2](self.side(pool(x))), self.slope)) / 2
+        hidden = normalise(self.norms[0], self.down(x), slope=self.slope)
+        hidden = normalise(self.norms[1], self.conv(hidden), slope=self.slope)
+        return (hidden + normalise(self.norms[2], self.side(pool(x)), slope=self.slope)) / 2
 
 
 class Decoder(nn.Sequential):
@@ -228,7 +230,7 @@ class Discriminator(nn.Module):
         return before, x
 
     def _logits(self, maps: Tensor, labels: Labels | None) -> Logits:
-        hidden = activate(self.mix_norm(self.mix(maps)), self.config.slope)
+        hidden = normalise(self.mix_norm, self.mix(maps), slope=self.config.slope)
         logits = self.head(hidden).float().flatten(1)
         if self.config.labels is not None:
             features = hidden.mean((2, 3), dtype=torch.float32)

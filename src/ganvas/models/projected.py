@@ -21,9 +21,10 @@ from torch.nn import functional as F
 from ganvas.config.modern import ProjectedDiscriminator
 from ganvas.features.pyramid import PYRAMID, FrozenPyramid
 from ganvas.models.common import needed
-from ganvas.models.residual import BASE, activate, check_resolution, normalise_weights
+from ganvas.models.residual import BASE, check_resolution, normalise_weights
 from ganvas.nn.conv import Conv2d, dcgan_init
 from ganvas.nn.embed import ClassEmbedding
+from ganvas.nn.norm import normalise
 from ganvas.nn.resample import Conv1x1, Conv3x3
 from ganvas.types import Images, Labels, Logits
 
@@ -97,7 +98,7 @@ class ScaleDiscriminator(nn.Module):
     def forward(self, x: Tensor, labels: Labels | None) -> Logits:
         """One logit for each pixel of the last map."""
         for layer, norm in zip(self.layers, self.norms, strict=True):
-            x = activate(norm(layer(x)), self.slope)
+            x = normalise(norm, layer(x), slope=self.slope)
         logits = self.head(x).float().flatten(1)
         if self.labels is not None:
             features = x.mean((2, 3), dtype=torch.float32)

@@ -18,7 +18,8 @@ from torch.nn import functional as F
 
 from ganvas.config.modern import R3ganDiscriminator, R3ganGenerator
 from ganvas.models.common import needed
-from ganvas.models.residual import BASE, CHANNELS, activate, check_resolution, width_at
+from ganvas.models.residual import BASE, CHANNELS, check_resolution, width_at
+from ganvas.nn.activation import activate
 from ganvas.nn.embed import ClassEmbedding
 from ganvas.nn.grouped import GroupedConv2d
 from ganvas.nn.resample import Conv1x1, Conv3x3, smooth_double, smooth_pool

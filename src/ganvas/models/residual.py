@@ -6,14 +6,14 @@ from collections.abc import Callable, Iterator
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from ganvas.config.residual import BigganDiscriminator, ResnetDiscriminator
 from ganvas.errors import UsageError
 from ganvas.models.common import needed
+from ganvas.nn.activation import activate
 from ganvas.nn.attention import SelfAttention
 from ganvas.nn.embed import ClassEmbedding
-from ganvas.nn.norm import ConditionalBatchNorm2d
+from ganvas.nn.norm import normalise
 from ganvas.nn.resample import Conv1x1, Conv3x3, DownConv3x3, UpConv3x3, double, pool
 from ganvas.nn.spectral import spectral_norm
 from ganvas.types import Images, Labels, PerImage
@@ -39,16 +39,6 @@ def attended(attention: int | None, resolution: int) -> int | None:
     return None if attention is None else min(attention, resolution // 2)
 
 
-def activate(x: Tensor, slope: float) -> Tensor:
-    """ReLU, or leaky ReLU with a slope. Not in place, which takes twice as long on a processor."""
-    return F.leaky_relu(x, slope) if slope else F.relu(x)
-
-
-def normalise(norm: nn.Module, x: Tensor, condition: Tensor | None) -> Tensor:
-    """A batch norm of either kind."""
-    return norm(x, condition) if isinstance(norm, ConditionalBatchNorm2d) else norm(x)
-
-
 class GeneratorBlock(nn.Module):
     """Norm, activation, doubling, 3x3, norm, activation, 3x3; beside it doubling and 1x1 (Miyato et al. 2018, figure 8).
 
@@ -65,8 +55,8 @@ class GeneratorBlock(nn.Module):
 
     def forward(self, x: Tensor, condition: Tensor | None) -> Tensor:
         """(B, C, H, W) to (B, C', 2H, 2W)."""
-        hidden = self.conv1(activate(normalise(self.norm1, x, condition), self.slope))
-        hidden = self.conv2(activate(normalise(self.norm2, hidden, condition), self.slope))
+        hidden = self.conv1(normalise(self.norm1, x, condition, slope=self.slope))
+        hidden = self.conv2(normalise(self.norm2, hidden, condition, slope=self.slope))
         return hidden + double(self.skip(x))
 
 

@@ -14,7 +14,6 @@ from ganvas.models.residual import (
     CHANNELS,
     GeneratorBlock,
     ResidualDiscriminator,
-    activate,
     attended,
     check_resolution,
     normalise_weights,
@@ -22,7 +21,7 @@ from ganvas.models.residual import (
     width_at,
 )
 from ganvas.nn.attention import SelfAttention
-from ganvas.nn.norm import ConditionalBatchNorm2d, class_affine
+from ganvas.nn.norm import ConditionalBatchNorm2d, class_affine, normalise
 from ganvas.nn.resample import Conv3x3
 from ganvas.nn.spectral import raw_weight, warm_up
 from ganvas.types import ClassWeights, Images, Labels, Latents
@@ -62,7 +61,7 @@ class Generator(nn.Module):
         x = self.first(latents).view(len(latents), BASE, BASE, -1).permute(0, 3, 1, 2)
         for layer in self.layers:
             x = layer(x, condition) if isinstance(layer, GeneratorBlock) else layer(x)
-        return torch.tanh(self.last(activate(self.norm(x), self.config.slope)))
+        return torch.tanh(self.last(normalise(self.norm, x, slope=self.config.slope)))
 
 
 class Discriminator(ResidualDiscriminator):

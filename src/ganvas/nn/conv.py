@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
+from ganvas.nn.kernels.calls import kernels, ready_for
 from ganvas.nn.spectral import raw_weight, spectral_norm, warm_up
 
 _PATCH_AREA = 64
@@ -41,6 +42,9 @@ def _use_patches(x: Tensor, layer: nn.Conv2d | nn.ConvTranspose2d, narrow_area: 
 
 def unfold(x: Tensor) -> Tensor:
     """4x4 patches of stride 2 and padding 1, (B, C, H, W) to (B * H/2 * W/2, 16 C), ordered row, column, channel."""
+    found = ready_for(x)
+    if found is not None:
+        return found.unfold(x)
     padded = F.pad(x.permute(0, 2, 3, 1), (0, 0, 1, 1, 1, 1))
     b, height, width, c = padded.shape
     rows, columns = (height - 2) // 2, (width - 2) // 2
@@ -53,6 +57,9 @@ def unfold(x: Tensor) -> Tensor:
 def fold(patches: Tensor, shape: tuple[int, int, int, int]) -> Tensor:
     """The sum of overlapping patches: the transpose of `unfold`, to (B, C, H, W) in channels_last memory."""
     b, c, height, width = shape
+    found = kernels() if patches.dtype == torch.bfloat16 and patches.device.type == "cpu" and patches.is_contiguous() else None
+    if found is not None:
+        return found.fold(patches, shape)
     h, w = height // 2, width // 2
     d = patches.view(b, h, w, 4, 4, c)
     # A row of the result gets two rows of patches: an even row 2m the second row of patch m and the last of m - 1.

@@ -1,0 +1,189 @@
+"""Tensors for the library, and whether it may be used at all."""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import os
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from ganvas.nn.kernels.library import Unavailable, load
+
+_CHUNK = 65536
+"""About so many numbers share a sum in single precision."""
+_CLOSE = 1e-2
+"""Of the norm: results in bf16 differ from those in fp32 by some 0.002."""
+_CLOSE_SUMS = 1e-4
+"""Sums and statistics are fp32."""
+
+
+@dataclass(frozen=True)
+class Normed:
+    """A batch norm's output and what its gradient needs."""
+
+    y: Tensor
+    mean: Tensor
+    """(C,)"""
+    inverse: Tensor
+    """(C,) one over the deviation."""
+    scale: Tensor
+    """(C,) or (B, C): gain over deviation."""
+
+
+@dataclass(frozen=True)
+class Running:
+    """A batch norm's running statistics (C,), which a forward pass moves by `momentum`."""
+
+    mean: Tensor
+    variance: Tensor
+    momentum: float
+
+
+class Kernels:
+    """The library's functions. All pictures (B, C, H, W) are bf16 in channels_last memory; a slope of 0 is ReLU, of 1 nothing."""
+
+    def __init__(self, library: ctypes.CDLL):
+        self._library = library
+
+    def norm(self, x: Tensor, gain: Tensor, offset: Tensor, running: Running | None, eps: float, slope: float) -> Normed:
+        """Batch norm in training mode, then leaky ReLU; `gain` and `offset` are (C,), or (B, C) for each picture its own."""
+        rows, maps, height, stride, chunks = _shape(x, gain)
+        mean, inverse, scale, y = torch.empty(maps), torch.empty(maps), torch.empty_like(gain), torch.empty_like(x)
+        space = torch.empty(2 * maps * (chunks + 1))
+        kept = (running.mean.data_ptr(), running.variance.data_ptr()) if running else (None, None)
+        pointers = (t.data_ptr() for t in (x, gain, offset, y, mean, inverse, scale))
+        self._library.ganvas_norm_forward(
+            *pointers, *kept, space.data_ptr(), rows, maps, height, stride,
+            eps, running.momentum if running else 0.0, slope, torch.get_num_threads(),
+        )  # fmt: skip
+        return Normed(y, mean, inverse, scale)
+
+    def norm_backward(self, x: Tensor, dy: Tensor, normed: Normed, offset: Tensor, slope: float) -> tuple[Tensor, Tensor, Tensor]:
+        """Gradients of x, gain and offset; `normed.y` is not looked at."""
+        rows, maps, height, stride, chunks = _shape(x, normed.scale)
+        dx, dgain, doffset = torch.empty_like(x), torch.empty_like(offset), torch.empty_like(offset)
+        space = torch.empty(2 * maps * (chunks + 1))
+        tensors = (x, dy, normed.mean, normed.inverse, normed.scale, offset, dx, dgain, doffset, space)
+        pointers = (t.data_ptr() for t in tensors)
+        self._library.ganvas_norm_backward(*pointers, rows, maps, height, stride, slope, torch.get_num_threads())
+        return dx, dgain, doffset
+
+    def activate(self, x: Tensor, slope: float) -> Tensor:
+        """Leaky ReLU of a dense tensor in any memory format."""
+        y = torch.empty_like(x)
+        self._library.ganvas_activate(x.data_ptr(), y.data_ptr(), x.numel(), slope, torch.get_num_threads())
+        return y
+
+    def activate_backward(self, y: Tensor, dy: Tensor, slope: float) -> Tensor:
+        """The gradient of the input, from the output; both tensors lie in memory alike."""
+        dx = torch.empty_like(y)
+        self._library.ganvas_activate_backward(
+            y.data_ptr(), dy.data_ptr(), dx.data_ptr(), y.numel(), slope, torch.get_num_threads()
+        )  # fmt: skip
+        return dx
+
+    def unfold(self, x: Tensor) -> Tensor:
+        """See `nn.conv.unfold`."""
+        b, c, height, width = x.shape
+        patches = x.new_empty(b * height * width // 4, 16 * c)
+        self._library.ganvas_unfold(x.data_ptr(), patches.data_ptr(), b, height, width, c, torch.get_num_threads())
+        return patches
+
+    def fold(self, patches: Tensor, shape: tuple[int, int, int, int]) -> Tensor:
+        """See `nn.conv.fold`; rounded once."""
+        b, c, height, width = shape
+        x = torch.empty(shape, dtype=patches.dtype, memory_format=torch.channels_last)
+        self._library.ganvas_fold(patches.data_ptr(), x.data_ptr(), b, height, width, c, torch.get_num_threads())
+        return x
+
+
+def _shape(x: Tensor, gain: Tensor) -> tuple[int, int, int, int, int]:
+    """Rows, maps, rows of a chunk, how far a chunk's gains are from the last one's, chunks."""
+    b, maps, height, width = x.shape
+    rows = b * height * width
+    tall = height * width if gain.ndim == 2 else max(1, _CHUNK // maps)
+    return rows, maps, tall, maps if gain.ndim == 2 else 0, -(-rows // tall)
+
+
+def kernels() -> Kernels | None:
+    """The library, or None where PyTorch's operators are to be used."""
+    return _found(os.environ.get("GANVAS_KERNELS"))[0]
+
+
+def state() -> str:
+    """`ready`, or why the kernels are not used."""
+    return _found(os.environ.get("GANVAS_KERNELS"))[1]
+
+
+@functools.cache
+def _found(asked: str | None) -> tuple[Kernels | None, str]:
+    if asked == "0":
+        return None, "turned off by GANVAS_KERNELS=0"
+    try:
+        found = Kernels(load())
+    except Unavailable as reason:
+        return None, str(reason)
+    wrong = differing(found)
+    return (None, f"they give other numbers than PyTorch here ({', '.join(wrong)})") if wrong else (found, "ready")
+
+
+def ready_for(x: Tensor) -> Kernels | None:
+    """The library where it can take pictures (B, C, H, W): plain bf16 tensors on the processor in channels_last memory."""
+    plain = type(x) is Tensor and x.dtype == torch.bfloat16 and x.device.type == "cpu" and x.ndim == 4 and x.numel() > 0
+    if not plain or not x.is_contiguous(memory_format=torch.channels_last) or torch.compiler.is_compiling():
+        return None
+    return kernels()
+
+
+@torch.no_grad()
+def differing(tried: Kernels) -> list[str]:
+    """The names of those kernels whose results on small odd sizes are not PyTorch's."""
+    draw = torch.Generator().manual_seed(0)
+
+    def normal(*shape: int) -> Tensor:
+        return torch.randn(shape, generator=draw)
+
+    def picture(*shape: int) -> Tensor:
+        return normal(*shape).bfloat16().contiguous(memory_format=torch.channels_last)
+
+    with torch.autocast("cpu", enabled=False), torch.inference_mode(False):
+        wrong = []
+        for gains in ((), (3,)):
+            x, dy = picture(3, 19, 4, 6) * 2 + 1, picture(3, 19, 4, 6)
+            if not _norm_agrees(tried, x, dy, 1 + normal(*gains, 19) / 4, normal(*gains, 19)):
+                wrong.append("batch norm of pictures' own" if gains else "batch norm")
+        x, dy = picture(3, 5, 7, 3), picture(3, 5, 7, 3)
+        y = tried.activate(x, 0.2)
+        same = torch.equal(y, F.leaky_relu(x, 0.2)) and torch.equal(tried.activate_backward(y, dy, 0.2), torch.where(x > 0, dy, dy * 0.2))
+        wrong += [] if same else ["activation"]
+        x, patches = picture(2, 3, 4, 6), normal(2 * 2 * 3, 16 * 3).bfloat16()
+        folded = F.fold(patches.float().view(2, 6, 4, 4, 3).permute(0, 4, 2, 3, 1).reshape(2, 48, 6), (4, 6), 4, padding=1, stride=2)
+        unfolded = F.unfold(x.float(), 4, padding=1, stride=2).view(2, 3, 4, 4, 6).permute(0, 4, 2, 3, 1).reshape(12, 48)
+        same = torch.equal(tried.unfold(x).float(), unfolded) and _near(tried.fold(patches, (2, 3, 4, 6)), folded, _CLOSE)
+        return wrong if same else [*wrong, "patches"]
+
+
+def _norm_agrees(tried: Kernels, x: Tensor, dy: Tensor, gain: Tensor, offset: Tensor) -> bool:
+    """Forward and backward against PyTorch's operators in fp32."""
+    momentum, eps, slope = 0.3, 1e-5, 0.2
+    running = (torch.zeros(x.shape[1]), torch.ones(x.shape[1]))
+    others = tuple(t.clone() for t in running)
+    normed = tried.norm(x, gain, offset, Running(*running, momentum), eps, slope)
+    found = tried.norm_backward(x, dy, normed, offset, slope)
+    with torch.enable_grad():
+        leaves = [t.float().requires_grad_() for t in (x, gain, offset)]
+        wide = [t if t.ndim == 2 else t.expand(len(x), -1) for t in leaves[1:]]
+        plain = F.batch_norm(leaves[0], *others, None, None, True, momentum, eps)
+        expected = F.leaky_relu(plain * wide[0][:, :, None, None] + wide[1][:, :, None, None], slope)
+        gradients = torch.autograd.grad(expected, leaves, dy.float())
+    sums = [*zip(running, others, strict=True), *zip(found[1:], gradients[1:], strict=True)]
+    pictures = [(normed.y, expected), (found[0], gradients[0])]
+    return all(_near(a, b, _CLOSE_SUMS) for a, b in sums) and all(_near(a, b, _CLOSE) for a, b in pictures)
+
+
+def _near(a: Tensor, b: Tensor, share: float) -> bool:
+    return bool((a.float() - b.float()).norm() <= share * b.float().norm())

@@ -1,0 +1,75 @@
+"""The kernels as functions with gradients. Gradients of gradients raise: penalties run in fp32, on PyTorch's operators."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+from ganvas.nn.kernels.calls import Kernels, Normed, Running, ready_for
+
+
+class _Norm(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any, x: Tensor, gain: Tensor, offset: Tensor, kernels: Kernels, running: Running | None, eps: float, slope: float
+    ) -> Tensor:
+        normed = kernels.norm(x, gain, offset, running, eps, slope)
+        ctx.save_for_backward(x, offset, normed.mean, normed.inverse, normed.scale)
+        ctx.kernels, ctx.slope = kernels, slope
+        return normed.y
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:  # pyright: ignore[reportIncompatibleMethodOverride]
+        x, offset, mean, inverse, scale = ctx.saved_tensors
+        dy = gradients[0].contiguous(memory_format=torch.channels_last)
+        found = ctx.kernels.norm_backward(x, dy, Normed(x, mean, inverse, scale), offset, ctx.slope)
+        return *(gradient if needed else None for gradient, needed in zip(found, ctx.needs_input_grad, strict=False)), *[None] * 4
+
+
+def norm(x: Tensor, gain: Tensor, offset: Tensor, running: Running | None, eps: float, slope: float) -> Tensor | None:
+    """Batch norm of the batch, then leaky ReLU, (B, C, H, W) to the same shape; None where PyTorch has to do it.
+
+    Args:
+        x: in bf16.
+        gain: (C,), or (B, C) for each picture its own; fp32, as `offset`.
+        offset: likewise.
+        running: statistics to be moved, if any.
+        eps: added to the variance.
+        slope: of the leaky ReLU; 0 makes it ReLU, 1 none.
+    """
+    kernels = ready_for(x)
+    alone = x.shape[0] * x.shape[2] * x.shape[3] < 2  # PyTorch says what is wrong with that
+    kept = (running.mean, running.variance) if running else ()
+    if kernels is None or alone or any(t.dtype != torch.float32 or not t.is_contiguous() for t in (gain, offset, *kept)):
+        return None
+    return cast(Tensor, _Norm.apply(x, gain, offset, kernels, running, eps, slope))
+
+
+class _Activation(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, kernels: Kernels, slope: float) -> Tensor:
+        y = kernels.activate(x, slope)
+        ctx.save_for_backward(y)
+        ctx.kernels, ctx.slope = kernels, slope
+        return y
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:  # pyright: ignore[reportIncompatibleMethodOverride]
+        dy = gradients[0].contiguous(memory_format=torch.channels_last)
+        return ctx.kernels.activate_backward(ctx.saved_tensors[0], dy, ctx.slope), None, None
+
+
+def activation(x: Tensor, slope: float) -> Tensor | None:
+    """Leaky ReLU with a slope from 0 (ReLU) to 1, (B, C, H, W) to the same shape; None where PyTorch has to do it.
+
+    Only where gradients are needed: the next layer keeps the output, from which they follow.
+    """
+    if not (torch.is_grad_enabled() and x.requires_grad and 0 <= slope <= 1):
+        return None
+    kernels = ready_for(x)
+    return None if kernels is None else cast(Tensor, _Activation.apply(x, kernels, slope))

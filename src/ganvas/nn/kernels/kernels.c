@@ -1,0 +1,374 @@
+/* What training in bf16 does beside its products, each in as few passes over memory as there can be.
+ *
+ * Pictures are in channels_last memory: `rows` rows (pictures times pixels) of `maps` numbers in bf16. Statistics, gains,
+ * offsets and all sums are in fp32, and what is summed over many rows is brought together in double.
+ *
+ * Work is cut into chunks whose number depends on the sizes alone. Each chunk has its own sums, which are added in the
+ * order of the chunks: so the bits do not depend on how many threads there are. Nothing here allocates.
+ */
+#include <math.h>
+#include <stdint.h>
+#include <string.h>
+
+typedef uint16_t bf16;
+typedef int64_t count;
+
+/* -- Threads ---------------------------------------------------------------------------------------------------------
+ * Those of the OpenMP library that PyTorch has loaded, by the entry that compilers call: a second library would bring
+ * threads of its own, which wait for work by keeping the cores busy. */
+
+typedef void (*parallel_t)(void (*)(void *), void *, unsigned, unsigned);
+typedef int (*asked_t)(void);
+
+static parallel_t pool_parallel;
+static asked_t pool_thread, pool_threads;
+
+void ganvas_set_pool(parallel_t parallel, asked_t thread, asked_t threads) {
+    pool_parallel = parallel;
+    pool_thread = thread;
+    pool_threads = threads;
+}
+
+typedef void (*work_t)(const void *job, count chunk);
+
+struct share {
+    work_t work;
+    const void *job;
+    count chunks;
+};
+
+static void take_share(void *given) {
+    const struct share *share = given;
+    count first = pool_thread(), step = pool_threads();
+    for (count chunk = first; chunk < share->chunks; chunk += step) share->work(share->job, chunk);
+}
+
+static void over_chunks(work_t work, const void *job, count chunks, int threads) {
+    if (threads > chunks) threads = (int)chunks;
+    if (threads > 1 && pool_parallel) {
+        struct share share = {work, job, chunks};
+        pool_parallel(take_share, &share, (unsigned)threads, 0);
+    } else {
+        for (count chunk = 0; chunk < chunks; chunk++) work(job, chunk);
+    }
+}
+
+/* -- Numbers ---------------------------------------------------------------------------------------------------------*/
+
+static inline float up(bf16 x) {
+    union {
+        uint32_t bits;
+        float value;
+    } as = {(uint32_t)x << 16};
+    return as.value;
+}
+
+/* To the nearest, ties to even; what is not a number stays so. */
+static inline bf16 down(float x) {
+    union {
+        float value;
+        uint32_t bits;
+    } as = {x};
+    uint32_t rounded = (as.bits + 0x7fff + ((as.bits >> 16) & 1)) >> 16;
+    return (bf16)((as.bits & 0x7fffffff) > 0x7f800000 ? 0x7fc0 : rounded);
+}
+
+static inline float activated(float x, float slope) { return x > 0 ? x : x * slope; }
+
+static inline float passed(float gradient, float at, float slope) { return at > 0 ? gradient : gradient * slope; }
+
+static inline count least(count a, count b) { return a < b ? a : b; }
+
+/* -- Batch norm and what follows it ----------------------------------------------------------------------------------
+ * Ioffe and Szegedy 2015, algorithm 1: y = act(gain (x - mean) / deviation + offset). Gain and offset are those of a map
+ * (`stride` 0), or of a map and a chunk, which then is a picture (`stride` = maps). */
+
+struct norm {
+    const bf16 *x, *dy;
+    bf16 *out;
+    const float *shift;           /* (maps): what is taken off before squares are summed */
+    const float *scale, *offset;  /* (maps) or (chunks, maps): y = act(scale (x - shift) + offset) */
+    const float *along, *constant; /* (maps): dx = scale g + along (x - shift) + constant */
+    float *sums;                  /* (chunks, 2, maps) */
+    count rows, maps, height, stride; /* height: rows of a chunk */
+    float slope;
+};
+
+/* Four rows at a time: sums are loaded and stored once for four numbers. */
+static void sum_squares(const bf16 *restrict x, const float *restrict shift, float *restrict first, float *restrict second,
+                        count rows, count maps) {
+    count row = 0;
+    for (; row + 4 <= rows; row += 4, x += 4 * maps) {
+        for (count c = 0; c < maps; c++) {
+            float k = shift[c], a = up(x[c]) - k, b = up(x[maps + c]) - k, d = up(x[2 * maps + c]) - k, e = up(x[3 * maps + c]) - k;
+            first[c] += (a + b) + (d + e);
+            second[c] += (a * a + b * b) + (d * d + e * e);
+        }
+    }
+    for (; row < rows; row++, x += maps) {
+        for (count c = 0; c < maps; c++) {
+            float a = up(x[c]) - shift[c];
+            first[c] += a;
+            second[c] += a * a;
+        }
+    }
+}
+
+static void statistics_of_chunk(const void *given, count chunk) {
+    const struct norm *job = given;
+    count start = chunk * job->height, rows = least(job->height, job->rows - start);
+    float *sums = job->sums + chunk * 2 * job->maps;
+    memset(sums, 0, 2 * job->maps * sizeof(float));
+    sum_squares(job->x + start * job->maps, job->shift, sums, sums + job->maps, rows, job->maps);
+}
+
+static void scale_rows(const bf16 *restrict x, bf16 *restrict y, const float *restrict shift, const float *restrict scale,
+                       const float *restrict offset, float slope, count rows, count maps) {
+    for (count row = 0; row < rows; row++, x += maps, y += maps)
+        for (count c = 0; c < maps; c++) y[c] = down(activated((up(x[c]) - shift[c]) * scale[c] + offset[c], slope));
+}
+
+static void scale_chunk(const void *given, count chunk) {
+    const struct norm *job = given;
+    count start = chunk * job->height, rows = least(job->height, job->rows - start), own = chunk * job->stride;
+    scale_rows(job->x + start * job->maps, job->out + start * job->maps, job->shift, job->scale + own, job->offset + own,
+               job->slope, rows, job->maps);
+}
+
+/* Sums of g and g (x - mean), where g is the gradient before the activation. */
+static void sum_gradients(const bf16 *restrict x, const bf16 *restrict dy, const float *restrict shift, const float *restrict scale,
+                          const float *restrict offset, float *restrict first, float *restrict second, float slope, count rows,
+                          count maps) {
+    count row = 0;
+    for (; row + 2 <= rows; row += 2, x += 2 * maps, dy += 2 * maps) {
+        for (count c = 0; c < maps; c++) {
+            float a = up(x[c]) - shift[c], b = up(x[maps + c]) - shift[c];
+            float g = passed(up(dy[c]), a * scale[c] + offset[c], slope);
+            float h = passed(up(dy[maps + c]), b * scale[c] + offset[c], slope);
+            first[c] += g + h;
+            second[c] += g * a + h * b;
+        }
+    }
+    for (; row < rows; row++, x += maps, dy += maps) {
+        for (count c = 0; c < maps; c++) {
+            float a = up(x[c]) - shift[c], g = passed(up(dy[c]), a * scale[c] + offset[c], slope);
+            first[c] += g;
+            second[c] += g * a;
+        }
+    }
+}
+
+static void gradient_sums_of_chunk(const void *given, count chunk) {
+    const struct norm *job = given;
+    count start = chunk * job->height, rows = least(job->height, job->rows - start), own = chunk * job->stride;
+    float *sums = job->sums + chunk * 2 * job->maps;
+    memset(sums, 0, 2 * job->maps * sizeof(float));
+    sum_gradients(job->x + start * job->maps, job->dy + start * job->maps, job->shift, job->scale + own, job->offset + own, sums,
+                  sums + job->maps, job->slope, rows, job->maps);
+}
+
+static void gradient_rows(const bf16 *restrict x, const bf16 *restrict dy, bf16 *restrict dx, const float *restrict shift,
+                          const float *restrict scale, const float *restrict offset, const float *restrict along,
+                          const float *restrict constant, float slope, count rows, count maps) {
+    for (count row = 0; row < rows; row++, x += maps, dy += maps, dx += maps) {
+        for (count c = 0; c < maps; c++) {
+            float a = up(x[c]) - shift[c], g = passed(up(dy[c]), a * scale[c] + offset[c], slope);
+            dx[c] = down(scale[c] * g + (along[c] * a + constant[c]));
+        }
+    }
+}
+
+static void gradient_of_chunk(const void *given, count chunk) {
+    const struct norm *job = given;
+    count start = chunk * job->height, rows = least(job->height, job->rows - start), own = chunk * job->stride;
+    gradient_rows(job->x + start * job->maps, job->dy + start * job->maps, job->out + start * job->maps, job->shift,
+                  job->scale + own, job->offset + own, job->along, job->constant, job->slope, rows, job->maps);
+}
+
+/* `space`: (chunks + 1) 2 maps numbers to work in. Leaves mean and 1 / deviation in (maps), moves the running statistics
+ * (which may be absent), and writes y. `scale`: (maps), or (chunks, maps) with `stride`, gets gain / deviation. */
+void ganvas_norm_forward(const bf16 *x, const float *gain, const float *offset, bf16 *y, float *mean, float *inverse, float *scale,
+                         float *running_mean, float *running_variance, float *space, count rows, count maps, count height,
+                         count stride, float eps, float momentum, float slope, int threads) {
+    count chunks = (rows + height - 1) / height;
+    float *shift = space + chunks * 2 * maps;
+    /* Squares lose no digits where what is summed lies about zero: a pixel is as good as the mean for that. */
+    for (count c = 0; c < maps; c++) shift[c] = up(x[c]);
+    struct norm job = {.x = x, .out = y, .shift = shift, .sums = space, .rows = rows, .maps = maps, .height = height,
+                       .stride = stride, .slope = slope};
+    over_chunks(statistics_of_chunk, &job, chunks, threads);
+    for (count c = 0; c < maps; c++) {
+        double first = 0, second = 0;
+        for (count chunk = 0; chunk < chunks; chunk++) {
+            first += space[chunk * 2 * maps + c];
+            second += space[(chunk * 2 + 1) * maps + c];
+        }
+        double from = first / rows, variance = second / rows - from * from;
+        if (variance < 0) variance = 0;
+        mean[c] = (float)(shift[c] + from);
+        inverse[c] = (float)(1 / sqrt(variance + eps));
+        if (running_mean) {
+            running_mean[c] = (1 - momentum) * running_mean[c] + momentum * mean[c];
+            running_variance[c] = (1 - momentum) * running_variance[c] + momentum * (float)(variance * rows / (rows - 1));
+        }
+    }
+    for (count start = 0; start < (stride ? chunks : 1) * maps; start += maps)
+        for (count c = 0; c < maps; c++) scale[start + c] = gain[start + c] * inverse[c];
+    job.shift = mean;
+    job.scale = scale;
+    job.offset = offset;
+    over_chunks(scale_chunk, &job, chunks, threads);
+}
+
+/* `space`: as many numbers as in the forward pass. `dgain` and `doffset` are (maps), or (chunks, maps) with `stride`.
+ * With g the gradient before the activation, G the gain, n the rows and s the deviation:
+ * dx = (G g - mean(G g) - (x - mean) / s mean(G g (x - mean) / s)) / s. */
+void ganvas_norm_backward(const bf16 *x, const bf16 *dy, const float *mean, const float *inverse, const float *scale,
+                          const float *offset, bf16 *dx, float *dgain, float *doffset, float *space, count rows, count maps,
+                          count height, count stride, float slope, int threads) {
+    count chunks = (rows + height - 1) / height;
+    float *along = space + chunks * 2 * maps, *constant = along + maps;
+    struct norm job = {.x = x, .dy = dy, .out = dx, .shift = mean, .scale = scale, .offset = offset, .along = along,
+                       .constant = constant, .sums = space, .rows = rows, .maps = maps, .height = height, .stride = stride,
+                       .slope = slope};
+    over_chunks(gradient_sums_of_chunk, &job, chunks, threads);
+    for (count c = 0; c < maps; c++) {
+        double total = 0, slant = 0, first = 0, second = 0;
+        for (count chunk = 0; chunk < chunks; chunk++) {
+            double g = space[chunk * 2 * maps + c], gx = space[(chunk * 2 + 1) * maps + c];
+            double factor = scale[chunk * stride + c];
+            total += factor * g;
+            slant += factor * gx;
+            if (stride) {
+                doffset[chunk * stride + c] = (float)g;
+                dgain[chunk * stride + c] = (float)(gx * inverse[c]);
+            }
+            first += g;
+            second += gx;
+        }
+        if (!stride) {
+            doffset[c] = (float)first;
+            dgain[c] = (float)(second * inverse[c]);
+        }
+        constant[c] = (float)(-total / rows);
+        along[c] = (float)(-slant / rows * inverse[c] * inverse[c]);
+    }
+    over_chunks(gradient_of_chunk, &job, chunks, threads);
+}
+
+/* -- Activations -----------------------------------------------------------------------------------------------------*/
+
+#define STRETCH 32768 /* numbers of a chunk where a chunk is a stretch of memory */
+
+struct stretch {
+    const bf16 *x, *dy;
+    bf16 *out;
+    count numbers;
+    float slope;
+};
+
+static void activate_chunk(const void *given, count chunk) {
+    const struct stretch *job = given;
+    count end = least(job->numbers, (chunk + 1) * STRETCH);
+    const bf16 *x = job->x;
+    bf16 *out = job->out; /* may be x */
+    float slope = job->slope;
+#pragma GCC ivdep
+    for (count i = chunk * STRETCH; i < end; i++) out[i] = down(activated(up(x[i]), slope));
+}
+
+void ganvas_activate(const bf16 *x, bf16 *out, count numbers, float slope, int threads) {
+    struct stretch job = {.x = x, .out = out, .numbers = numbers, .slope = slope};
+    over_chunks(activate_chunk, &job, (numbers + STRETCH - 1) / STRETCH, threads);
+}
+
+static void passed_chunk(const void *given, count chunk) {
+    const struct stretch *job = given;
+    count end = least(job->numbers, (chunk + 1) * STRETCH);
+    const bf16 *restrict y = job->x, *restrict dy = job->dy;
+    bf16 *restrict out = job->out;
+    float slope = job->slope;
+    for (count i = chunk * STRETCH; i < end; i++) out[i] = down(passed(up(dy[i]), up(y[i]), slope));
+}
+
+/* From the output, whose signs are the input's. */
+void ganvas_activate_backward(const bf16 *y, const bf16 *dy, bf16 *dx, count numbers, float slope, int threads) {
+    struct stretch job = {.x = y, .dy = dy, .out = dx, .numbers = numbers, .slope = slope};
+    over_chunks(passed_chunk, &job, (numbers + STRETCH - 1) / STRETCH, threads);
+}
+
+/* -- Patches ---------------------------------------------------------------------------------------------------------
+ * 4x4 patches of stride 2 and padding 1: (pictures, height, width, maps) and (pictures, height/2, width/2, 4, 4, maps). */
+
+struct patches {
+    const bf16 *from;
+    bf16 *to;
+    count height, width, maps;
+};
+
+/* A chunk is a row of patches. */
+static void unfold_chunk(const void *given, count chunk) {
+    const struct patches *job = given;
+    count rows = job->height / 2, columns = job->width / 2, maps = job->maps, width = job->width;
+    const bf16 *picture = job->from + chunk / rows * job->height * width * maps;
+    bf16 *to = job->to + chunk * columns * 16 * maps;
+    count top = 2 * (chunk % rows) - 1;
+    for (count column = 0; column < columns; column++) {
+        count left = 2 * column - 1, before = left < 0, after = left + 4 > width;
+        for (count k = 0; k < 4; k++, to += 4 * maps) {
+            count row = top + k;
+            if (row < 0 || row >= job->height) {
+                memset(to, 0, 4 * maps * sizeof(bf16));
+                continue;
+            }
+            if (before) memset(to, 0, maps * sizeof(bf16));
+            if (after) memset(to + 3 * maps, 0, maps * sizeof(bf16));
+            memcpy(to + before * maps, picture + (row * width + left + before) * maps, (4 - before - after) * maps * sizeof(bf16));
+        }
+    }
+}
+
+void ganvas_unfold(const bf16 *x, bf16 *patches, count pictures, count height, count width, count maps, int threads) {
+    struct patches job = {x, patches, height, width, maps};
+    over_chunks(unfold_chunk, &job, pictures * (height / 2), threads);
+}
+
+static inline void add_four(const bf16 *restrict a, const bf16 *restrict b, const bf16 *restrict d, const bf16 *restrict e,
+                            bf16 *restrict to, count maps) {
+    for (count c = 0; c < maps; c++) to[c] = down((up(a[c]) + up(b[c])) + (up(d[c]) + up(e[c])));
+}
+
+static inline void add_two(const bf16 *restrict a, const bf16 *restrict b, bf16 *restrict to, count maps) {
+    for (count c = 0; c < maps; c++) to[c] = down(up(a[c]) + up(b[c]));
+}
+
+/* A chunk is a row of the picture. A pixel lies in two rows and two columns of patches, but at the edges in one:
+ * an even row 2m in the second row of patch m and the last of m - 1, an odd one in the third of m and the first of m + 1. */
+static void fold_chunk(const void *given, count chunk) {
+    const struct patches *job = given;
+    count rows = job->height / 2, columns = job->width / 2, maps = job->maps;
+    count row = chunk % job->height, line = columns * 16 * maps;
+    const bf16 *patches = job->from + chunk / job->height * rows * line;
+    bf16 *to = job->to + chunk * job->width * maps;
+    count m = row / 2, other = row % 2 ? m + 1 : m - 1;
+    const bf16 *near = patches + m * line + (row % 2 ? 2 : 1) * 4 * maps;
+    const bf16 *far = other < 0 || other >= rows ? 0 : patches + other * line + (row % 2 ? 0 : 3) * 4 * maps;
+    for (count column = 0; column < job->width; column++, to += maps) {
+        count n = column / 2, beside = column % 2 ? n + 1 : n - 1;
+        count at = (n * 16 + (column % 2 ? 2 : 1)) * maps;
+        count next = beside < 0 || beside >= columns ? -1 : (beside * 16 + (column % 2 ? 0 : 3)) * maps;
+        if (far && next >= 0)
+            add_four(near + at, near + next, far + at, far + next, to, maps);
+        else if (far)
+            add_two(near + at, far + at, to, maps);
+        else if (next >= 0)
+            add_two(near + at, near + next, to, maps);
+        else
+            memcpy(to, near + at, maps * sizeof(bf16));
+    }
+}
+
+void ganvas_fold(const bf16 *patches, bf16 *x, count pictures, count height, count width, count maps, int threads) {
+    struct patches job = {patches, x, height, width, maps};
+    over_chunks(fold_chunk, &job, pictures * height, threads);
+}
