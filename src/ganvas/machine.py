@@ -21,6 +21,7 @@ from ganvas.artifact import cache_folder
 from ganvas.config.run import EvaluationConfig
 from ganvas.errors import UserError
 from ganvas.features.backbone import FEATURES, load_features
+from ganvas.nn.kernels import calls as kernels
 from ganvas.training.device import choose_device, choose_precision, has_fast_bf16
 from ganvas.units import format_bytes
 
@@ -161,6 +162,8 @@ class Machine:
     versions: dict[str, str | None]
     features: dict[str, str]
     """Feature networks for the scores: `ready`, or what is missing and how to get it."""
+    kernels: str
+    """Our own C kernels for training in bf16: `ready`, or why PyTorch's operators run instead."""
     cache: str
     """Folder of prepared data sets and reference moments."""
     cache_bytes: int
@@ -189,6 +192,7 @@ class Machine:
             lines.append(
                 ("features", f"{name}: {state if state == 'ready' else f'not set up (`ganvas evaluate RUN --features {name}` says how)'}")
             )
+        lines.append(("kernels", self.kernels if self.kernels == "ready" else f"PyTorch's operators train in bf16: {self.kernels}"))
         lines.append(("cache", f"{self.cache} ({format_bytes(self.cache_bytes) if self.cache_bytes else 'empty'})"))
         lines.append(("versions", ", ".join(f"{name} {version or 'missing'}" for name, version in self.versions.items())))
         text = "\n".join(f"{name:<14}{value}" for name, value in lines)
@@ -223,6 +227,7 @@ def examine(seconds: float = 1.0) -> Machine:
         disk_free=psutil.disk_usage(str(Path.cwd())).free,
         versions=_versions(),
         features=_features(),
+        kernels=kernels.state(),
         cache=str(cache),
         cache_bytes=_size(cache),
     )

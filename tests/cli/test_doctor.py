@@ -30,7 +30,7 @@ def test_doctor_prints_an_object_with_all_that_was_asked(ganvas: Any, monkeypatc
     assert value["versions"]["torch"] == torch.__version__.partition("+")[0] or value["versions"]["torch"] == torch.__version__
     assert value["features"]["efficientnet-lite0"] == "ready"
     shown = ganvas("doctor").out
-    for word in ("processor", "instructions", "gpu", "measured", "training", "memory", "disk", "versions", "FLOPS"):
+    for word in ("processor", "instructions", "gpu", "measured", "training", "memory", "disk", "kernels", "versions", "FLOPS"):
         assert word in shown
 
 

@@ -12,7 +12,7 @@ from torch.nn import functional as F
 from ganvas.features.efficientnet import PYRAMID, EfficientNetLite, InvertedResidual, SameConv, same_padding
 from ganvas.features.fused import fused_copy
 from ganvas.features.lite import LITE0, load_network
-from ganvas.nn.conv import is_bf16_on_cpu
+from ganvas.nn.reduced import is_bf16_on_cpu
 from ganvas.types import Images
 
 __all__ = ["PYRAMID", "FrozenPyramid"]

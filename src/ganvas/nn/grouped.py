@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ganvas.nn.conv import is_bf16_on_cpu
+from ganvas.nn.reduced import is_bf16_on_cpu
 
 
 def _gradient(gradient: Tensor, x: Tensor, weight: Tensor, padding: int, groups: int, of_input: bool) -> Tensor:

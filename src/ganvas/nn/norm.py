@@ -115,7 +115,7 @@ class Layers(nn.Sequential):
             if joined is not None:
                 waiting.pop()
             elif (own := slope_of(layer)) is not None:
-                joined = activation(input, own)
+                joined = activation(input, own, inplace=bool(layer.inplace))
             input = layer(input) if joined is None else joined
         return input
 

@@ -14,7 +14,8 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
-from ganvas.nn.conv import convolve_down, convolve_up, is_bf16_on_cpu
+from ganvas.nn.conv import across, convolve_down, convolve_up
+from ganvas.nn.reduced import is_bf16_on_cpu
 
 _SMALL_AREA = 64
 """Up to this area, the gradient of a 3x3 kernel is faster as a matrix product of patches."""
@@ -119,7 +120,7 @@ class _Convolution3x3(torch.autograd.Function):
         rows = gradient.permute(0, 2, 3, 1).reshape(-1, gradient.shape[1])
         if ctx.needs_input_grad[1]:
             out, entering = weight.shape[:2]
-            dw = (rows.t() @ _patches(x)).view(out, 3, 3, entering).permute(0, 3, 1, 2)
+            dw = (across(rows, _patches(x))).view(out, 3, 3, entering).permute(0, 3, 1, 2)
         if ctx.has_bias and ctx.needs_input_grad[2]:
             db = rows.sum(0, dtype=torch.float32)
         return dx, dw, db

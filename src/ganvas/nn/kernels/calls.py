@@ -72,9 +72,9 @@ class Kernels:
         self._library.ganvas_norm_backward(*pointers, rows, maps, height, stride, slope, torch.get_num_threads())
         return dx, dgain, doffset
 
-    def activate(self, x: Tensor, slope: float) -> Tensor:
+    def activate(self, x: Tensor, slope: float, inplace: bool = False) -> Tensor:
         """Leaky ReLU of a dense tensor in any memory format."""
-        y = torch.empty_like(x)
+        y = x if inplace else torch.empty_like(x)
         self._library.ganvas_activate(x.data_ptr(), y.data_ptr(), x.numel(), slope, torch.get_num_threads())
         return y
 
@@ -99,6 +99,12 @@ class Kernels:
         x = torch.empty(shape, dtype=patches.dtype, memory_format=torch.channels_last)
         self._library.ganvas_fold(patches.data_ptr(), x.data_ptr(), b, height, width, c, torch.get_num_threads())
         return x
+
+    def transpose(self, matrix: Tensor) -> Tensor:
+        """(A, B) to (B, A), both dense."""
+        turned = matrix.new_empty(matrix.shape[1], matrix.shape[0])
+        self._library.ganvas_transpose(matrix.data_ptr(), turned.data_ptr(), *matrix.shape, torch.get_num_threads())
+        return turned
 
 
 def _shape(x: Tensor, gain: Tensor) -> tuple[int, int, int, int, int]:
@@ -164,7 +170,9 @@ def differing(tried: Kernels) -> list[str]:
         folded = F.fold(patches.float().view(2, 6, 4, 4, 3).permute(0, 4, 2, 3, 1).reshape(2, 48, 6), (4, 6), 4, padding=1, stride=2)
         unfolded = F.unfold(x.float(), 4, padding=1, stride=2).view(2, 3, 4, 4, 6).permute(0, 4, 2, 3, 1).reshape(12, 48)
         same = torch.equal(tried.unfold(x).float(), unfolded) and _near(tried.fold(patches, (2, 3, 4, 6)), folded, _CLOSE)
-        return wrong if same else [*wrong, "patches"]
+        wrong += [] if same else ["patches"]
+        matrix = normal(37, 70).bfloat16()
+        return wrong if torch.equal(tried.transpose(matrix), matrix.t()) else [*wrong, "transposition"]
 
 
 def _norm_agrees(tried: Kernels, x: Tensor, dy: Tensor, gain: Tensor, offset: Tensor) -> bool:

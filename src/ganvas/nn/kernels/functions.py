@@ -51,8 +51,10 @@ def norm(x: Tensor, gain: Tensor, offset: Tensor, running: Running | None, eps: 
 
 class _Activation(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, x: Tensor, kernels: Kernels, slope: float) -> Tensor:
-        y = kernels.activate(x, slope)
+    def forward(ctx: Any, x: Tensor, kernels: Kernels, slope: float, inplace: bool) -> Tensor:
+        y = kernels.activate(x, slope, inplace)
+        if inplace:
+            ctx.mark_dirty(x)
         ctx.save_for_backward(y)
         ctx.kernels, ctx.slope = kernels, slope
         return y
@@ -61,10 +63,10 @@ class _Activation(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:  # pyright: ignore[reportIncompatibleMethodOverride]
         dy = gradients[0].contiguous(memory_format=torch.channels_last)
-        return ctx.kernels.activate_backward(ctx.saved_tensors[0], dy, ctx.slope), None, None
+        return ctx.kernels.activate_backward(ctx.saved_tensors[0], dy, ctx.slope), None, None, None
 
 
-def activation(x: Tensor, slope: float) -> Tensor | None:
+def activation(x: Tensor, slope: float, inplace: bool = False) -> Tensor | None:
     """Leaky ReLU with a slope from 0 (ReLU) to 1, (B, C, H, W) to the same shape; None where PyTorch has to do it.
 
     Only where gradients are needed: the next layer keeps the output, from which they follow.
@@ -72,4 +74,4 @@ def activation(x: Tensor, slope: float) -> Tensor | None:
     if not (torch.is_grad_enabled() and x.requires_grad and 0 <= slope <= 1):
         return None
     kernels = ready_for(x)
-    return None if kernels is None else cast(Tensor, _Activation.apply(x, kernels, slope))
+    return None if kernels is None else cast(Tensor, _Activation.apply(x, kernels, slope, inplace))

@@ -128,8 +128,12 @@ static void scale_rows(const bf16 *restrict x, bf16 *restrict y, const float *re
         for (count c = 0; c < maps; c++) y[c] = down(activated((up(x[c]) - shift[c]) * scale[c] + offset[c], slope));
 }
 
+/* The second pass goes back over the chunks: the last ones are still in the cache. */
+static inline count backwards(const struct norm *job, count chunk) { return (job->rows + job->height - 1) / job->height - 1 - chunk; }
+
 static void scale_chunk(const void *given, count chunk) {
     const struct norm *job = given;
+    chunk = backwards(job, chunk);
     count start = chunk * job->height, rows = least(job->height, job->rows - start), own = chunk * job->stride;
     scale_rows(job->x + start * job->maps, job->out + start * job->maps, job->shift, job->scale + own, job->offset + own,
                job->slope, rows, job->maps);
@@ -180,6 +184,7 @@ static void gradient_rows(const bf16 *restrict x, const bf16 *restrict dy, bf16 
 
 static void gradient_of_chunk(const void *given, count chunk) {
     const struct norm *job = given;
+    chunk = backwards(job, chunk);
     count start = chunk * job->height, rows = least(job->height, job->rows - start), own = chunk * job->stride;
     gradient_rows(job->x + start * job->maps, job->dy + start * job->maps, job->out + start * job->maps, job->shift,
                   job->scale + own, job->offset + own, job->along, job->constant, job->slope, rows, job->maps);
@@ -371,4 +376,51 @@ static void fold_chunk(const void *given, count chunk) {
 void ganvas_fold(const bf16 *patches, bf16 *x, count pictures, count height, count width, count maps, int threads) {
     struct patches job = {patches, x, height, width, maps};
     over_chunks(fold_chunk, &job, pictures * height, threads);
+}
+
+/* -- Transposition ---------------------------------------------------------------------------------------------------*/
+
+#define TILE 32 /* numbers in bf16 that fill a line of the cache */
+
+struct matrix {
+    const bf16 *from;
+    bf16 *to;
+    count rows, columns;
+};
+
+/* Four rows are packed into one integer for each column, so that a line is eight stores. Processors here are little-endian. */
+static void transpose_tile(const bf16 *restrict from, bf16 *restrict to, count from_stride, count to_stride) {
+    uint64_t packed[TILE / 4][TILE];
+    for (count k = 0; k < TILE / 4; k++) {
+        const bf16 *a = from + 4 * k * from_stride, *b = a + from_stride, *d = b + from_stride, *e = d + from_stride;
+        for (count column = 0; column < TILE; column++) {
+            uint32_t low = a[column] | (uint32_t)b[column] << 16, high = d[column] | (uint32_t)e[column] << 16;
+            packed[k][column] = low | (uint64_t)high << 32;
+        }
+    }
+    for (count column = 0; column < TILE; column++)
+        for (count k = 0; k < TILE / 4; k++) memcpy(to + column * to_stride + 4 * k, &packed[k][column], sizeof(uint64_t));
+}
+
+/* A chunk is a strip of as many rows as a tile has. */
+static void transpose_chunk(const void *given, count chunk) {
+    const struct matrix *job = given;
+    count top = chunk * TILE, rows = least(TILE, job->rows - top);
+    for (count left = 0; left < job->columns; left += TILE) {
+        count columns = least(TILE, job->columns - left);
+        const bf16 *from = job->from + top * job->columns + left;
+        bf16 *to = job->to + left * job->rows + top;
+        if (rows == TILE && columns == TILE) {
+            transpose_tile(from, to, job->columns, job->rows);
+        } else {
+            for (count column = 0; column < columns; column++)
+                for (count row = 0; row < rows; row++) to[column * job->rows + row] = from[row * job->columns + column];
+        }
+    }
+}
+
+/* (rows, columns) to (columns, rows). */
+void ganvas_transpose(const bf16 *from, bf16 *to, count rows, count columns, int threads) {
+    struct matrix job = {from, to, rows, columns};
+    over_chunks(transpose_chunk, &job, (rows + TILE - 1) / TILE, threads);
 }

@@ -40,6 +40,7 @@ _SIGNATURES = {
     "activate_backward": [*[_POINTER] * 3, _COUNT, _FLOAT, _INT],
     "unfold": [*[_POINTER] * 2, *_SIZES, _INT],
     "fold": [*[_POINTER] * 2, *_SIZES, _INT],
+    "transpose": [*[_POINTER] * 2, _COUNT, _COUNT, _INT],
 }
 
 
