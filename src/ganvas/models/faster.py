@@ -21,7 +21,7 @@ from ganvas.models.residual import GeneratorBlock
 from ganvas.nn.attention import SelfAttention
 from ganvas.nn.conv import FromLatent
 from ganvas.nn.fused import FusedConv, FusedLinear, FusedNorm, FusedUp, InFloat32, with_norm
-from ganvas.nn.norm import ConditionalBatchNorm2d
+from ganvas.nn.norm import ConditionalBatchNorm2d, Layers
 from ganvas.nn.resample import widen
 from ganvas.types import ClassWeights, Images, Labels, Latents
 
@@ -72,7 +72,7 @@ def faster(generator: nn.Module, dtype: torch.dtype, exact: int = 0) -> nn.Modul
         made = copy.deepcopy(generator).eval().requires_grad_(False)
         materialise(made)
         if isinstance(made, dcgan.Generator):
-            made.layers = nn.Sequential(*_sequence(list(made.layers), dtype, exact))
+            made.layers = Layers(*_sequence(list(made.layers), dtype, exact))
             return made
         if isinstance(made, biggan.Generator | resnet.Generator):
             _residual(made, dtype, exact)

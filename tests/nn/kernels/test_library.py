@@ -29,6 +29,7 @@ def fresh(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Path]:
     """An empty cache, and nothing found yet."""
     monkeypatch.setenv("GANVAS_CACHE", str(tmp_path / "cache"))
     monkeypatch.delenv("GANVAS_KERNELS", raising=False)
+    monkeypatch.delenv("CC", raising=False)
     calls._found.cache_clear()
     yield tmp_path
     calls._found.cache_clear()
@@ -66,7 +67,7 @@ def test_it_is_compiled_once_and_kept(fresh: Path, monkeypatch: pytest.MonkeyPat
 def test_its_name_tells_machines_and_compilers_apart(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     other = tmp_path / "cc"
     other.write_text("another compiler")
-    keys = [library._key(library._compiler()), library._key(other)]
+    keys = [library._key(library._compiler()), library._key([str(other)])]
     with monkeypatch.context() as patch:
         patch.setattr(library, "_processor", lambda: ["flags: mmx"])
         keys.append(library._key(library._compiler()))
@@ -143,6 +144,13 @@ def test_without_a_working_compiler_pytorch_runs(fresh: Path, monkeypatch: pytes
     assert calls.kernels() is None
     assert reason in calls.state()
     assert torch.equal(trained(), expected)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the system is the reason")
+def test_the_users_compiler_comes_first(fresh: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CC", "no-such-compiler -m64")
+    assert calls.kernels() is None
+    assert "no-such-compiler" in calls.state()
 
 
 def test_another_system_is_a_reason(fresh: Path, monkeypatch: pytest.MonkeyPatch) -> None:

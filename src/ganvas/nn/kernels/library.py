@@ -10,8 +10,10 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import hashlib
+import os
 import platform
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -70,22 +72,24 @@ def load() -> ctypes.CDLL:
     return _declared(library or _compiled(compiler, path))
 
 
-def _compiler() -> Path:
-    for name in _COMPILERS:
+def _compiler() -> list[str]:
+    """The command of what `CC` names, or of the first compiler on the PATH."""
+    given = shlex.split(os.environ.get("CC", ""))
+    for name in given[:1] or _COMPILERS:
         found = shutil.which(name)
         if found:
-            return Path(found).resolve()
-    raise Unavailable(f"no C compiler on the PATH (looked for {', '.join(_COMPILERS)})")
+            return [str(Path(found).resolve()), *given[1:]]
+    raise Unavailable(f"no C compiler on the PATH (looked for {', '.join(given[:1] or _COMPILERS)})")
 
 
 def _flags() -> tuple[str, ...]:
     return _FLAGS + _FLAGS_OF[platform.machine()]
 
 
-def _key(compiler: Path) -> str:
+def _key(compiler: list[str]) -> str:
     """Of source, flags, compiler and processor."""
-    stat = compiler.stat()
-    parts = [source().hex(), *_flags(), str(compiler), str(stat.st_size), str(stat.st_mtime_ns), platform.machine(), *_processor()]
+    stat = Path(compiler[0]).stat()
+    parts = [source().hex(), *_flags(), *compiler, str(stat.st_size), str(stat.st_mtime_ns), platform.machine(), *_processor()]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:24]
 
 
@@ -96,23 +100,24 @@ def _processor() -> list[str]:
     return sorted(line for line in lines if line.partition(":")[0].strip() in names)
 
 
-def _compiled(compiler: Path, path: Path) -> ctypes.CDLL:
+def _compiled(compiler: list[str], path: Path) -> ctypes.CDLL:
+    name = Path(compiler[0]).name
     with tempfile.TemporaryDirectory(prefix="ganvas-kernels-") as folder:
         made = Path(folder, "kernels.so")
-        command = [str(compiler), *_flags(), "-x", "c", "-", "-o", str(made), "-lm"]
+        command = [*compiler, *_flags(), "-x", "c", "-", "-o", str(made), "-lm"]
         try:
             ended = subprocess.run(command, input=source(), capture_output=True, timeout=_SECONDS, check=False)
         except (OSError, subprocess.TimeoutExpired) as error:
-            raise Unavailable(f"{compiler.name} did not run: {error}") from error
+            raise Unavailable(f"{name} did not run: {error}") from error
         if ended.returncode or not made.is_file():
             said = ended.stderr.decode(errors="replace").strip().splitlines()
-            raise Unavailable(f"{compiler.name} could not compile them: {said[0] if said else f'status {ended.returncode}'}")
+            raise Unavailable(f"{name} could not compile them: {said[0] if said else f'status {ended.returncode}'}")
         with contextlib.suppress(UserError, OSError):  # a cache that can't be written: compiled again next time
             write_bytes(path, made.read_bytes())
         try:
             return ctypes.CDLL(str(path if path.is_file() else made))
         except OSError as error:
-            raise Unavailable(f"what {compiler.name} made can't be loaded: {error}") from error
+            raise Unavailable(f"what {name} made can't be loaded: {error}") from error
 
 
 def _declared(library: ctypes.CDLL) -> ctypes.CDLL:
