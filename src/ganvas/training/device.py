@@ -7,6 +7,7 @@ import platform
 import torch
 
 from ganvas.errors import UsageError
+from ganvas.training.pages import use_huge_pages
 
 
 def choose_device(name: str = "auto") -> torch.device:
@@ -48,8 +49,9 @@ def set_up(threads: int | None) -> None:
     """Settings of the process that training and sampling want.
 
     Denormal numbers, which zero-initialised layers and small gradients make, are up to 20 times slower to compute
-    with, and mean nothing here: they are flushed to zero.
+    with, and mean nothing here: they are flushed to zero. Memory comes in huge pages where the system has them.
     """
+    use_huge_pages()
     torch.set_flush_denormal(True)
     if threads is not None:
         torch.set_num_threads(threads)
