@@ -4,7 +4,7 @@
 
 Both train the `cifar10-dcgan64` networks on the same real batches of 64 from memory, without a loader, on all cores.
 The peer is the DCGAN loop as tutorials write it: NCHW, fp32, BCE with logits, Adam, D on real and fake, then G; with
-denormals flushed, as ours. They take turns; each figure is the median over the rounds.
+denormals flushed and memory in huge pages, as ours. They take turns; each figure is the median over the rounds.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from dcgan_loop import BATCH, LATENT, discriminator, generator, initialise, step
 from ganvas.config import EmaConfig, io
 from ganvas.families import build_family
 from ganvas.families.base import StepState
+from ganvas.training.device import set_up
 from ganvas.types import Batch, to_images
 from machine import compared, matmul_rate
 
@@ -114,7 +115,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--steps", type=int, default=12, help="steps in each round")
     options = parser.parse_args()
-    torch.set_flush_denormal(True)
+    set_up(None)
     torch.manual_seed(0)
     batches = real_batches(options.data)
     channels_last = [b.contiguous(memory_format=torch.channels_last) for b in batches]
