@@ -28,6 +28,7 @@ from ganvas.features.backbone import load_features
 from ganvas.metrics.evaluate import reference
 from ganvas.monitor.best import BestCheckpoint
 from ganvas.monitor.health import HealthMonitor
+from ganvas.nn.kernels import calls as kernels
 from ganvas.rng import permutation
 from ganvas.runs import RunFolder
 from ganvas.training.checkpoint import Checkpoint
@@ -119,6 +120,8 @@ def provenance(setting: Setting, custom: bool) -> dict[str, Any]:
         "processor_threads": torch.get_num_threads(),
         "device": str(setting.device),
         "precision": setting.precision,
+        # Bits in bf16 depend on them: the same run on a machine without a compiler differs by rounding.
+        "kernels": kernels.state(),
         "created": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
         "family": f"{type(setting.family).__module__}.{type(setting.family).__qualname__}" if custom else setting.config.family.kind,
         "parameters": parameters(setting.family),
