@@ -195,7 +195,8 @@ as `docs/systems.md` defines it, by the thresholds of its public and of its priv
 place of both boards' networks; d is the distance of memorisation that it divides by where d is below the threshold.
 
 Ten minutes of two cores are twenty of one: the runs were trained on one thread each, two side by side, while other work
-went on with lower priority. The time in parentheses is the processor time that each had.
+went on with lower priority. The time in parentheses is the processor time that each had; two that had got little of it in
+their twenty minutes went on for ten more.
 """
 
 
@@ -249,14 +250,16 @@ def _section(name: str, system: System) -> list[str]:
     folder = RunFolder(RESULTS / name)
     config = folder.config()
     parameters = " + ".join(f"{count / 1e6:.2f}M" for count in facts["parameters"].values())
-    where = facts["machine"]
+    where, train = facts["machine"], config.train
+    # A run that was given more time afterwards has a length in pictures.
+    length = f"--budget {train.budget}" if train.budget else f"--images {train.images}"
     lines = [
         f"## {name}",
         "",
         f"{config.about[0].upper()}{config.about[1:]}. In the report: {system.says}.",
         "",
         f"`ganvas prepare {system.pictures.source} DATA {' '.join(system.pictures.options)}`, then "
-        f"`ganvas train {name} --data DATA --budget {config.train.budget} --threads {where['threads']}`: {facts['images']:,} pictures in "
+        f"`ganvas train {name} --data DATA {length} --threads {where['threads']}`: {facts['images']:,} pictures in "
         f"{format_duration(facts['seconds'])}, {parameters} parameters (G + D), checkpoint scored: {scores['checkpoint']} "
         f"({scores['images']:,} pictures). {where['processor']}, {where['cores']} cores, torch {where['torch']}, {where['date']}.",
         "",
