@@ -21,8 +21,8 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +35,7 @@ from ganvas.metrics.compare import compare
 from ganvas.runs import open_run, read_json
 from ganvas.sampling.grid import grid, read_png
 from ganvas.units import format_duration
-from systems import Pictures, command, prepared, webp
+from systems import Pictures, command, prepared, side_by_side, webp
 
 HERE = Path(__file__).resolve().parent
 RESULTS = HERE / "quality"
@@ -284,18 +284,7 @@ def main() -> int:
 def train_all(options: argparse.Namespace, jobs: list[Job]) -> int:
     """All jobs, `options.jobs` at a time; 1 if one failed, which stops no other."""
     data = {on: prepared(options, SETS[on].pictures) for on in dict.fromkeys(job.on for job in jobs)}
-    failed = []
-
-    def one(job: Job) -> None:
-        try:
-            run(options, job, data[job.on])
-        except (subprocess.CalledProcessError, UserError) as error:
-            failed.append(job)
-            print(f"{job.on}, {job.name}: {error}", file=sys.stderr, flush=True)
-
-    with ThreadPoolExecutor(options.jobs) as pool:
-        list(pool.map(one, jobs))
-    return 1 if failed else 0
+    return side_by_side(options.jobs, {f"{job.on}, {job.name}": partial(run, options, job, data[job.on]) for job in jobs})
 
 
 if __name__ == "__main__":

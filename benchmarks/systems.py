@@ -18,9 +18,10 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -180,6 +181,22 @@ def curves(folder: RunFolder) -> bytes:
     return buffer.getvalue()
 
 
+def side_by_side(count: int, trainings: Mapping[str, Callable[[], None]]) -> int:
+    """Run all trainings, `count` at a time; 1 if one failed, which is told and stops no other."""
+    failed = []
+
+    def one(name: str) -> None:
+        try:
+            trainings[name]()
+        except (subprocess.CalledProcessError, UserError) as error:
+            failed.append(name)
+            print(f"{name}: {error}", file=sys.stderr, flush=True)
+
+    with ThreadPoolExecutor(count) as pool:
+        list(pool.map(one, trainings))
+    return 1 if failed else 0
+
+
 # -- Page ---------------------------------------------------------------------------------------------------------
 
 HEAD = """# Every system of the five reports, on real pictures
@@ -306,18 +323,7 @@ def main() -> int:
         parser.error(f"no such system: {', '.join(sorted(unknown))}; there are {', '.join(SYSTEMS)}")
     chosen = options.recipes or [name for name in SYSTEMS if not (RESULTS / name / "facts.json").exists()]
     data = {name: prepared(options, SYSTEMS[name].pictures) for name in chosen}
-    failed = []
-
-    def one(name: str) -> None:
-        try:
-            train(options, name, data[name])
-        except (subprocess.CalledProcessError, UserError) as error:
-            failed.append(name)
-            print(f"{name}: {error}", file=sys.stderr, flush=True)
-
-    with ThreadPoolExecutor(options.jobs) as pool:
-        list(pool.map(one, chosen))
-    return 1 if failed else 0
+    return side_by_side(options.jobs, {name: partial(train, options, name, data[name]) for name in chosen})
 
 
 if __name__ == "__main__":

@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from benchmark_modules import load
+
 SCRIPT = Path(__file__).resolve().parents[2] / "benchmarks" / "prepare.py"
 
 
@@ -46,18 +48,7 @@ def test_memory_of_generated_pictures(tmp_path: Path) -> None:
 
 
 def test_generated_pictures_are_all_different(tmp_path: Path) -> None:
-    sys.path.insert(0, str(SCRIPT.parent))
-    try:
-        import importlib.util
-
-        spec = importlib.util.spec_from_file_location("benchmark_prepare", SCRIPT)
-        assert spec is not None
-        assert spec.loader is not None
-        module = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(module)
-    finally:
-        sys.path.remove(str(SCRIPT.parent))
-    module.make_zip(tmp_path / "p.zip", 3000)
+    load("prepare").make_zip(tmp_path / "p.zip", 3000)
     with zipfile.ZipFile(tmp_path / "p.zip") as archive:
         assert len({archive.read(name) for name in archive.namelist()}) == 3000
 

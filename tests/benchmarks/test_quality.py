@@ -2,32 +2,17 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
-from pathlib import Path
 from types import ModuleType
 
 import pytest
 
+from benchmark_modules import load
 from ganvas.config import io
-
-ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")
 def quality() -> ModuleType:
-    folder = str(ROOT / "benchmarks")
-    sys.path.insert(0, folder)
-    try:
-        spec = importlib.util.spec_from_file_location("quality", ROOT / "benchmarks" / "quality.py")
-        assert spec is not None
-        assert spec.loader is not None
-        module = importlib.util.module_from_spec(spec)
-        sys.modules["quality"] = module  # dataclasses look their module up
-        spec.loader.exec_module(module)
-    finally:
-        sys.path.remove(folder)
-    return module
+    return load("quality")
 
 
 def test_every_attempt_is_a_config_for_every_set(quality: ModuleType) -> None:

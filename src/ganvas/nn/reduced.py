@@ -14,6 +14,8 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.optim.optimizer import register_optimizer_step_post_hook
 
+from ganvas.nn.spectral import outdate
+
 
 def is_bf16_on_cpu(x: Tensor) -> bool:
     """Whether a layer computes in bf16 on the processor."""
@@ -73,8 +75,4 @@ class Reduced:
 @functools.cache
 def _count_updates() -> None:
     """Let every optimizer's steps outdate the copies: fused ones change weights without counting it as a change."""
-
-    def count(optimizer: torch.optim.Optimizer, *_: object) -> None:
-        torch.autograd.graph.increment_version([p for group in optimizer.param_groups for p in group["params"]])
-
-    register_optimizer_step_post_hook(count)
+    register_optimizer_step_post_hook(outdate)

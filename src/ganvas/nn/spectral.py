@@ -144,16 +144,18 @@ def spectral_norm(layer: LayerT) -> LayerT:
     return layer
 
 
+def outdate(optimizer: torch.optim.Optimizer, *_: object) -> None:
+    """Count a change of everything that an optimizer moves."""
+    torch.autograd.graph.increment_version([p for group in optimizer.param_groups for p in group["params"]])
+
+
 def count_updates(optimizer: torch.optim.Optimizer) -> None:
     """Let an optimizer's steps outdate the weights that are kept.
 
     A tensor's version tells that it was changed in place, but PyTorch's fused optimizers leave it as it was.
     """
 
-    def count(*_: object) -> None:
-        torch.autograd.graph.increment_version([p for group in optimizer.param_groups for p in group["params"]])
-
-    optimizer.register_step_post_hook(count)
+    optimizer.register_step_post_hook(outdate)
 
 
 def raw_weight(layer: nn.Module) -> nn.Parameter:
