@@ -24,6 +24,7 @@ import torch
 from torch import Tensor, nn
 
 from ganvas import artifact
+from ganvas.data.packed import is_packed, open_packed
 from ganvas.data.prepare import resolve
 from ganvas.sampling.grid import png
 from ganvas.types import to_images, to_pixels
@@ -125,7 +126,8 @@ def main() -> None:
     torch.set_num_threads(options.threads)
     torch.set_flush_denormal(True)
     torch.manual_seed(options.seed)
-    train = resolve(options.data, resolution=64, quiet=True).split("train")
+    packed = open_packed(options.data) if is_packed(options.data) else resolve(options.data, resolution=64, quiet=True)
+    train = packed.split("train")
     pixels = train.gather(np.arange(len(train)))
     g, d = generator(pixels.shape[1]), discriminator(pixels.shape[1])
     for module in (g, d):

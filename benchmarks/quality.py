@@ -93,6 +93,14 @@ ATTEMPTS: Mapping[str, Attempt] = {
     "fastgan": Attempt("fastgan64", conditional=EMBEDDED),
     "projected": Attempt("projected{side}", conditional=EMBEDDED),
     "r3gan": Attempt("r3gan{side}", conditional=EMBEDDED),
+    # What is tried on Projected GAN, one thing at a time.
+    "projected-pixels": Attempt("projected{side}", ("family.discriminator.pixels=32",), EMBEDDED),
+    "projected-96": Attempt("projected{side}", ("family.discriminator.input_size=96",), EMBEDDED),
+    "projected-d64": Attempt("projected{side}", ("family.discriminator.width=64",), EMBEDDED),
+    "projected-g32": Attempt("projected{side}", ("family.generator.width=32",), EMBEDDED),
+    "projected-lr4": Attempt("projected{side}", ("family.optimizer_g.lr=4.0e-4", "family.optimizer_d.lr=4.0e-4"), EMBEDDED),
+    "projected-b64": Attempt("projected{side}", ("train.batch=64",), EMBEDDED),
+    "projected-unlabelled": Attempt("projected{side}"),
 }
 
 

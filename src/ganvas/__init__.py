@@ -3,7 +3,7 @@
 ```python
 import ganvas
 
-run = ganvas.train("emoji", data="builtin:emoji")
+run = ganvas.train(data="builtin:emoji")
 pictures = ganvas.load(run.path).sample(64, seed=0)  # uint8 (64, 64, 64, 3)
 ```
 """
@@ -17,6 +17,7 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from ganvas.api import (
         Run,
+        choose,
         compare,
         diagnose,
         ema,
@@ -44,6 +45,7 @@ __all__ = [
     "RunConfig",
     "UserError",
     "__version__",
+    "choose",
     "compare",
     "diagnose",
     "ema",

@@ -286,6 +286,18 @@ def is_run(path: Path) -> bool:
     return (path / "config.yaml").is_file()
 
 
+def check_free(out: Path) -> None:
+    """Refuse a folder for a new run that holds something.
+
+    Raises:
+        RunError: a run is in it, or other files are, or it is a file.
+    """
+    if is_run(out):
+        raise RunError(f"{out} holds a run already: go on with `ganvas train --resume {out}`, or use another --out")
+    if out.exists() and (not out.is_dir() or any(p.name != ".lock" for p in out.iterdir())):
+        raise RunError(f"{out} is there already and holds other files: use another --out")
+
+
 def open_run(path: str | os.PathLike[str]) -> RunFolder:
     """The run in a folder.
 

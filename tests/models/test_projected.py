@@ -97,6 +97,20 @@ def test_batch_norm_follows_each_convolution_but_the_last_if_wanted() -> None:
     assert all(p.grad is not None and p.grad.isfinite().all() for p in normed.parameters() if p.requires_grad)
 
 
+def test_one_that_sees_the_picture_itself_may_stand_beside_the_scales() -> None:
+    alone, beside = discriminator(64, norm="batch"), discriminator(64, norm="batch", pixels=8)
+    images = torch.randn(3, 3, 64, 64, requires_grad=True)
+    logits = beside(images)
+    assert logits.shape == (3, alone(images).shape[1] + 16)
+    own = beside.pixels
+    assert own is not None
+    assert own.layers[0].weight.shape == (8, 3, 4, 4)  # type: ignore[union-attr]
+    # A pattern of single pixels, which the frozen network's first maps blur away, is what it is there to see.
+    logits[:, -16:].sum().backward()
+    assert images.grad is not None
+    assert images.grad.abs().min() > 0
+
+
 def test_its_features_are_named_to_those_who_judge() -> None:
     assert io.recipe("projected64").family.backbones == ("efficientnet-lite0",)
     assert io.recipe("fastgan64").family.backbones == ()

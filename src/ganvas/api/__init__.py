@@ -1,4 +1,4 @@
-"""The public Python API: prepare, inspect, train, resume, load, sample, evaluate. Torch is imported when a function is called."""
+"""The public Python API: prepare, inspect, choose, train, resume, load, sample, evaluate. Torch is imported when a function is called."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from ganvas.api.data import inspect, prepare
 from ganvas.api.judging import compare, diagnose, evaluate, neighbours, report
 from ganvas.api.names import AnyPath, CheckpointName
 from ganvas.api.pictures import interpolate, load, sample, sweep_truncation, timeline
-from ganvas.api.training import Run, TrainPlan, ema, plan, resume, train
+from ganvas.api.training import Run, TrainPlan, choose, ema, plan, resume, train
 from ganvas.errors import UserError
 
 __all__ = [
@@ -15,6 +15,7 @@ __all__ = [
     "Run",
     "TrainPlan",
     "UserError",
+    "choose",
     "compare",
     "diagnose",
     "ema",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,9 +12,11 @@ from ganvas import runs
 from ganvas.api.names import AnyPath
 from ganvas.config import io
 from ganvas.config.run import RunConfig
+from ganvas.errors import UsageError
 from ganvas.runs import RunFolder, State
 
 if TYPE_CHECKING:
+    from ganvas.auto.choice import Choice
     from ganvas.families.base import Family
     from ganvas.verbs.averaging import Averaged
 
@@ -92,15 +95,48 @@ class TrainPlan:
         )
 
 
-def _config(config: RunConfig | AnyPath, data: AnyPath | None) -> RunConfig:
+AUTO = "auto"
+"""In place of a recipe's name: choose one."""
+
+
+def choose(data: AnyPath, *, budget: str | None = None, settings: Mapping[str, Any] | None = None, quiet: bool = False) -> Choice:
+    """What to train on these pictures: they are looked at, the machine is measured, and all is decided, with reasons.
+
+    Print the choice to read it; `train` takes it in place of a config.
+
+    Args:
+        data: a packed data set, a source of pictures, or `builtin:emoji`.
+        budget: how long the run may take, such as `30m`, which is the default.
+        settings: dotted keys of the config with values that stand, such as `{"seed": 1}`; what depends on them follows.
+        quiet: no progress.
+
+    Raises:
+        UsageError: a setting is wrong, or asks for what data or machine do not have.
+        DataError: the data can't be used.
+    """
+    from ganvas.auto.choose import choose as chosen
+
+    return chosen(str(data), overrides=dict(settings or {}) | ({} if budget is None else {"train.budget": budget}), quiet=quiet)
+
+
+def _config(config: RunConfig | Choice | AnyPath, data: AnyPath | None, quiet: bool) -> tuple[RunConfig, dict[str, Any] | None]:
+    """The config, and for one that was chosen how."""
+    from ganvas.auto.choice import Choice
+
+    if config == AUTO:
+        if data is None:
+            raise UsageError("auto chooses by the pictures, and none were named: give data=")
+        config = choose(data, quiet=quiet)
+    if isinstance(config, Choice):
+        return config.config, config.to_json()
     loaded = config if isinstance(config, RunConfig) else io.load(str(config))
     if data is not None:
         loaded = loaded.model_copy(update={"data": loaded.data.model_copy(update={"path": str(data)})})
-    return loaded
+    return loaded, None
 
 
 def train(
-    config: RunConfig | AnyPath,
+    config: RunConfig | Choice | AnyPath = AUTO,
     *,
     data: AnyPath | None = None,
     out: AnyPath | None = None,
@@ -112,7 +148,7 @@ def train(
     """Train a new run.
 
     Args:
-        config: a `RunConfig`, a recipe's name, or the path of a YAML file.
+        config: a `RunConfig`, a recipe's name, the path of a YAML file, what `choose` chose, or `auto` to choose now.
         data: a packed data set, a source of pictures or `builtin:emoji`, in place of the config's.
         out: the run folder; default `runs/00001-recipe-data`.
         family: your own networks and objectives; see `ganvas.families.base.Family`.
@@ -127,11 +163,13 @@ def train(
         TrainingFailed: NaN or Inf; the last good checkpoint is kept.
     """
     begun = time.time() if started is None else started
-    loaded = _config(config, data)
+    where = None if out is None else Path(out)
+    if where is not None:
+        runs.check_free(where)  # said before the choice takes its time
+    loaded, chosen = _config(config, data, quiet)
     from ganvas.verbs import training
 
-    where = None if out is None else Path(out)
-    folder, outcome = training.start(loaded, out=where, family=family, stop_after=stop_after, started=begun, quiet=quiet)
+    folder, outcome = training.start(loaded, out=where, family=family, stop_after=stop_after, started=begun, quiet=quiet, chosen=chosen)
     return Run(folder, outcome.state, outcome.images, training.message(folder, outcome))
 
 
@@ -166,9 +204,9 @@ def resume(
     return Run(folder, outcome.state, outcome.images, training.message(folder, outcome))
 
 
-def plan(config: RunConfig | AnyPath, *, data: AnyPath | None = None, quiet: bool = False) -> TrainPlan:
+def plan(config: RunConfig | Choice | AnyPath, *, data: AnyPath | None = None, quiet: bool = False) -> TrainPlan:
     """What `train` would do: data opened, networks built, nothing trained."""
-    loaded = _config(config, data)
+    loaded, _ = _config(config, data, quiet)
     from ganvas.verbs import training
 
     setting = training.prepare_setting(loaded, quiet=quiet)

@@ -12,6 +12,7 @@ from ganvas.units import parse_duration
 
 if TYPE_CHECKING:
     from ganvas.api import Run
+    from ganvas.auto.choice import Choice
     from ganvas.config.run import RunConfig
 
 _RESUMABLE = ("resume", "images", "stop_after", "quiet")
@@ -26,19 +27,22 @@ _OVERRIDES = {
     "threads": "train.threads",
 }
 _LENGTHS = ("images", "epochs", "budget")
+_AUTO = "auto"
+_NO_PICTURES = "there are no pictures to learn from: give --data FOLDER, or --data builtin:emoji for a first try"
 
 
 @click.command(
     cls=ExampleCommand,
     context_settings=CONTEXT,
     examples="""
+    ganvas train --data ~/pictures --budget 30m
     ganvas train dcgan64 --data ~/pictures --budget 2h
     ganvas train mine.yaml --data data/pets --images 500k --set family.latent.size=128
     ganvas train --from runs/00002-emoji-emoji --data ~/200-dogs --budget 20m --freeze 2
     ganvas train --resume runs/00001-dcgan64-pictures
     """,
 )
-@click.argument("recipe", metavar="[RECIPE|FILE.yaml]", required=False)
+@click.argument("recipe", metavar="[RECIPE|FILE.yaml|auto]", required=False)
 @click.option("--data", metavar="DATASET|SOURCE", help="A prepared data set, a source as `ganvas prepare` takes it, or builtin:emoji.")
 @click.option("--out", metavar="RUN", type=click.Path(path_type=Path), help="Folder of the run.  [default: runs/00001-recipe-data]")
 @click.option("--set", "settings", multiple=True, metavar="KEY.SUB=VALUE", help="Change a value of the config; may be given many times.")
@@ -81,9 +85,10 @@ def train(
     quiet: bool,
     **changes: Any,
 ) -> int:
-    """Train a recipe, or a config file, on pictures.
+    """Train on pictures: a recipe, a config file, or, without either, what suits pictures, machine and time best.
 
-    A run ends when its pictures, epochs or budget are through. Ctrl-C saves it; --resume goes on.
+    What is chosen is printed with the reasons and with what to expect; --dry-run stops there, and --set settles a part
+    of it. A run ends when its pictures, epochs or budget are through. Ctrl-C saves it; --resume goes on.
     """
     seconds = None if stop_after is None else parse_duration(stop_after)
     if resume is not None:
@@ -93,9 +98,14 @@ def train(
 
             run = api.resume(resume, images=changes["images"], stop_after=seconds, quiet=quiet, started=ctx.obj)
         return _conclude(run)
-    config = _config(recipe, settings, changes, older, freeze)
-    if data is None and (config.data.path is None or (older is not None and recipe is None)):
-        raise click.UsageError("there are no pictures to learn from: give --data FOLDER, or --data builtin:emoji for a first try", ctx)
+    _check(ctx, changes, older, freeze)
+    config: RunConfig | Choice
+    if recipe == _AUTO or (recipe is None and older is None):
+        config = _chosen(ctx, data, settings, changes, older, freeze, quiet)
+    else:
+        config = _config(recipe, settings, changes, older, freeze)
+        if data is None and (config.data.path is None or (older is not None and recipe is None)):
+            raise click.UsageError(_NO_PICTURES, ctx)
     if dry_run:
         with results_only():
             from ganvas import api
@@ -120,24 +130,54 @@ def _only_resumable(ctx: click.Context) -> None:
         )
 
 
-def _config(recipe: str | None, settings: tuple[str, ...], changes: dict[str, Any], older: Path | None, freeze: int | None) -> RunConfig:
-    from ganvas.config import io
-    from ganvas.runs import open_run
-
+def _check(ctx: click.Context, changes: dict[str, Any], older: Path | None, freeze: int | None) -> None:
+    """Refuse options that do not go together."""
     if freeze is not None and older is None:
-        raise click.UsageError("--freeze keeps layers of an older run as they were: name it with --from RUN", click.get_current_context())
-    source = recipe or (str(open_run(older).config_file) if older is not None else None)
-    if source is None:
-        raise click.UsageError(
-            "say which recipe to train, or --resume RUN: `ganvas recipes` lists the recipes", click.get_current_context()
-        )
+        raise click.UsageError("--freeze keeps layers of an older run as they were: name it with --from RUN", ctx)
     lengths = [f"--{name}" for name in _LENGTHS if changes[name] is not None]
     if len(lengths) > 1:
-        raise click.UsageError(f"{' and '.join(lengths)} each say how long to train: give one of them", click.get_current_context())
+        raise click.UsageError(f"{' and '.join(lengths)} each say how long to train: give one of them", ctx)
+
+
+def _overrides(changes: dict[str, Any], older: Path | None, freeze: int | None) -> dict[str, Any]:
+    """The config's keys that options set."""
     overrides = {key: changes[name] for name, key in _OVERRIDES.items() if changes[name] is not None}
     if older is not None:
         overrides["transfer"] = {"run": str(older), "freeze": freeze or 0}
-    return io.load(source, settings, overrides)
+    return overrides
+
+
+def _config(recipe: str | None, settings: tuple[str, ...], changes: dict[str, Any], older: Path | None, freeze: int | None) -> RunConfig:
+    """The config of a recipe, of a file, or of the older run."""
+    from ganvas.config import io
+    from ganvas.runs import open_run
+
+    source = recipe or str(open_run(older).config_file if older is not None else "")
+    return io.load(source, settings, _overrides(changes, older, freeze))
+
+
+def _chosen(
+    ctx: click.Context,
+    data: str | None,
+    settings: tuple[str, ...],
+    changes: dict[str, Any],
+    older: Path | None,
+    freeze: int | None,
+    quiet: bool,
+) -> Choice:
+    """What suits the pictures; printed, as progress is."""
+    from ganvas.config import io
+
+    if data is None:
+        raise click.UsageError(_NO_PICTURES, ctx)
+    overrides = dict(map(io.parse_setting, settings)) | _overrides(changes, older, freeze)
+    with results_only():
+        from ganvas import api
+
+        choice = api.choose(data, settings=overrides, quiet=quiet)
+    if not quiet:
+        click.echo(choice.summary(), err=True)
+    return choice
 
 
 def _conclude(run: Run) -> int:

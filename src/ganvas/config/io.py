@@ -107,17 +107,25 @@ def load(recipe_or_path: str, settings: Iterable[str] = (), overrides: Mapping[s
     is_path = recipe_or_path.endswith((".yaml", ".yml")) or "/" in recipe_or_path or "\\" in recipe_or_path
     values = read(Path(recipe_or_path)) if is_path else parse(recipe_text(recipe_or_path), recipe_or_path)
     for setting in settings:
-        key, sep, text = setting.partition("=")
-        if not sep or not key.strip():
-            raise UsageError(f'--set "{setting}" is not of the form key.sub=value, for example --set family.latent.size=128')
-        try:
-            value = yaml.safe_load(text)
-        except yaml.YAMLError as error:
-            raise UsageError(f'--set "{setting}": the value is no valid YAML') from error
-        assign(values, key.strip(), value, "--set")
+        assign(values, *parse_setting(setting), "--set")
     for key, value in (overrides or {}).items():
         assign(values, key, value, "option")
     return validate(values, recipe_or_path)
+
+
+def parse_setting(setting: str) -> tuple[str, Any]:
+    """The dotted key and the value of `key.sub=value`.
+
+    Raises:
+        UsageError: it is not of that form, or its value is no YAML.
+    """
+    key, sep, text = setting.partition("=")
+    if not sep or not key.strip():
+        raise UsageError(f'--set "{setting}" is not of the form key.sub=value, for example --set family.latent.size=128')
+    try:
+        return key.strip(), yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise UsageError(f'--set "{setting}": the value is no valid YAML') from error
 
 
 def assign(values: dict[str, Any], key: str, value: Any, where: str) -> None:

@@ -50,6 +50,9 @@ class ProjectedDiscriminator(Part):
     max_width: int = Field(default=256, ge=1)
     norm: Literal["batch"] | None = Field(default=None, description="what follows each convolution but the last")
     slope: float = Field(default=0.2, ge=0, lt=1, description="leaky ReLU's slope below zero")
+    pixels: int | None = Field(
+        default=None, ge=1, description="first maps of a further discriminator, which sees the picture itself; null: there is none"
+    )
     labels: Literal["projection"] | None = Field(default=None, description="how the class enters: by projection (Miyato and Koyama 2018)")
 
 

@@ -56,6 +56,7 @@ def render(folder: RunFolder) -> str:
         section("Does it copy?", copies(folder)),
         section("Fidelity against variety", truncation(folder)),
         section("Curves", _curves(metrics, ordered(folder.evaluations()), status)),
+        section("Why it was trained so", _chosen(folder.provenance().get("auto"))),
         section("Config", details("config.yaml", _text(folder.config_file))),
         section("Provenance", _provenance(folder.provenance())),
     )
@@ -266,7 +267,17 @@ def _open(path: Path) -> Image.Image | None:
         return None
 
 
+def _chosen(found: dict[str, Any] | None) -> str:
+    """What `auto` decided, why, and what it expected."""
+    if not found:
+        return ""
+    rows = [(str(reason.get("what")), f"{reason.get('chosen')}: {reason.get('because')}") for reason in found.get("reasons", ())]
+    rows.append(("expected", str(found.get("expectation"))))
+    return table(((escape(name), escape(text)) for name, text in rows), kind="facts")
+
+
 def _provenance(values: dict[str, Any]) -> str:
+    values = {name: value for name, value in values.items() if name != "auto"}
     return table(((escape(name), escape(value)) for name, value in _flat(values)), kind="facts")
 
 

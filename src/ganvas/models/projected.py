@@ -21,7 +21,7 @@ from torch.nn import functional as F
 from ganvas.config.modern import ProjectedDiscriminator
 from ganvas.features.pyramid import PYRAMID, FrozenPyramid
 from ganvas.models.common import needed
-from ganvas.models.residual import BASE, check_resolution, normalise_weights
+from ganvas.models.residual import BASE, CHANNELS, check_resolution, normalise_weights
 from ganvas.nn.conv import Conv2d, dcgan_init
 from ganvas.nn.embed import ClassEmbedding
 from ganvas.nn.norm import normalise
@@ -79,11 +79,16 @@ class ScaleDiscriminator(nn.Module):
     All weights have spectral norm, and if wanted batch norm follows; a map that is smaller than 4x4 is left as it is.
     """
 
-    def __init__(self, maps: int, side: int, config: ProjectedDiscriminator, classes: int):
+    def __init__(self, maps: int, side: int, config: ProjectedDiscriminator, classes: int, first: int | None = None):
+        """`first`: so many maps leave a layer before all others, which no norm follows; None: there is none."""
         super().__init__()
         self.slope, self.labels = config.slope, config.labels
         bias = config.norm is None
         self.layers, self.norms = nn.ModuleList(), nn.ModuleList()
+        if first is not None:
+            self.layers.append(Conv2d(maps, first, 4, 2, 1))
+            self.norms.append(nn.Identity())
+            maps, side = first, side // 2
         while side > BASE:
             leaving = min(2 * maps, config.max_width)
             self.layers.append(Conv2d(maps, leaving, 4, 2, 1, bias=bias))
@@ -107,7 +112,11 @@ class ScaleDiscriminator(nn.Module):
 
 
 class Discriminator(nn.Module):
-    """Pictures (B, 3, R, R) in [-1, 1] and class indices (B,) to the logits (B, K) of all scales (eq. 4)."""
+    """Pictures (B, 3, R, R) in [-1, 1] and class indices (B,) to the logits (B, K) of all scales (eq. 4).
+
+    One that sees the picture itself may stand beside them, which the paper does not have: the frozen maps, a quarter as
+    large, let fine patterns through that an eye sees.
+    """
 
     def __init__(self, config: ProjectedDiscriminator, resolution: int, classes: int):
         """Raises `UsageError` where the resolution is no power of two from 16 to 512, or the frozen weights are missing."""
@@ -121,6 +130,7 @@ class Discriminator(nn.Module):
         self.scales = nn.ModuleList(
             ScaleDiscriminator(maps, side, config, classes) for maps, side in zip(self.mixing.widths, sides, strict=True)
         )
+        self.pixels = None if config.pixels is None else ScaleDiscriminator(CHANNELS, resolution, config, classes, config.pixels)
         normalise_weights(self)
         dcgan_init(self)
 
@@ -128,6 +138,8 @@ class Discriminator(nn.Module):
         """Logits, higher for real; `labels` are needed exactly if the model is conditional."""
         maps = self.mixing(self.frozen(self._resized(images)))
         logits = [scale(x, labels) for scale, x in zip(self.scales, maps, strict=True)]
+        if self.pixels is not None:
+            logits.append(self.pixels(images, labels))
         return torch.cat(logits, 1)
 
     def _resized(self, images: Images) -> Tensor:

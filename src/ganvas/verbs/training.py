@@ -58,6 +58,8 @@ class Setting:
     precision: str
     transferred: dict[str, Any] | None = None
     """What was taken from an older run, for the provenance."""
+    chosen: dict[str, Any] | None = None
+    """Why the config is as it is, where `auto` chose it."""
 
 
 def prepare_setting(config: RunConfig, family: Family | None = None, quiet: bool = False) -> Setting:
@@ -135,6 +137,7 @@ def provenance(setting: Setting, custom: bool) -> dict[str, Any]:
             "attribution": setting.data.attribution,
         },
         **({} if setting.transferred is None else {"transfer": setting.transferred}),
+        **({} if setting.chosen is None else {"auto": setting.chosen}),
     }
 
 
@@ -167,10 +170,7 @@ def new_run(setting: Setting, out: Path | None, custom: bool) -> RunFolder:
     if out is None:
         named = setting.config.data.path or ""
         out = runs.next_folder(setting.config.name, named.rpartition(":")[2] if named.startswith("builtin:") else Path(named).stem)
-    if runs.is_run(out):
-        raise RunError(f"{out} holds a run already: go on with `ganvas train --resume {out}`, or use another --out")
-    if out.exists() and (not out.is_dir() or any(p.name != ".lock" for p in out.iterdir())):
-        raise RunError(f"{out} is there already and holds other files: use another --out")
+    runs.check_free(out)
     folder = RunFolder(out)
     with artifact.disk_errors(out):
         out.mkdir(parents=True, exist_ok=True)
@@ -191,13 +191,19 @@ def write_config(folder: RunFolder, config: RunConfig) -> None:
 
 
 def start(
-    config: RunConfig, *, out: Path | None, family: Family | None, stop_after: float | None, started: float, quiet: bool
+    config: RunConfig,
+    *,
+    out: Path | None,
+    family: Family | None,
+    stop_after: float | None,
+    started: float,
+    quiet: bool,
+    chosen: dict[str, Any] | None = None,
 ) -> tuple[RunFolder, Outcome]:
-    """Train a new run; see `ganvas.train`."""
-    if out is not None and runs.is_run(out):
-        # Said before minutes are spent on preparing data.
-        raise RunError(f"{out} holds a run already: go on with `ganvas train --resume {out}`, or use another --out")
-    setting = transfer(prepare_setting(config, family, quiet))
+    """Train a new run; see `ganvas.train`. `chosen`: how its config was, for the provenance."""
+    if out is not None:
+        runs.check_free(out)  # said before minutes are spent on preparing data
+    setting = replace(transfer(prepare_setting(config, family, quiet)), chosen=chosen)
     folder = new_run(setting, out, custom=family is not None)
     with sole_writer(folder):
         trainer = build_trainer(setting, folder, started, quiet)

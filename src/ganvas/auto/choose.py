@@ -1,0 +1,121 @@
+"""The choice itself: pictures looked at, machine measured, rules applied."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from ganvas.auto import expected, rules
+from ganvas.auto.choice import Choice, Reason
+from ganvas.auto.pace import pace
+from ganvas.auto.pictures import looks, sizes
+from ganvas.auto.rules import Length
+from ganvas.config import io
+from ganvas.config.run import RunConfig, TrainConfig
+from ganvas.data.prepare import resolve_config
+from ganvas.errors import UsageError
+from ganvas.features.backbone import load_features
+from ganvas.metrics.reference import reference
+from ganvas.training.device import choose_device, choose_precision, set_up
+from ganvas.units import format_duration, parse_duration
+
+NAME = "auto"
+DEFAULT_BUDGET = "30m"
+REFERENCE_PICTURES = 5_000
+"""Real pictures whose features tell how varied they are: those that the run's evaluations compare with, made once."""
+
+
+def choose(data: str | Path, *, settings: Iterable[str] = (), overrides: Mapping[str, Any] | None = None, quiet: bool = False) -> Choice:
+    """What to train on these pictures, on this machine, in this time.
+
+    Args:
+        data: a packed data set, a source of pictures, or `builtin:emoji`.
+        settings: `key.sub=value` as `--set` takes them; they stand, and what depends on them follows.
+        overrides: dotted keys with their values, such as `train.budget`; after `settings`.
+        quiet: no progress.
+
+    Raises:
+        UsageError: a setting is wrong, or asks for what data or machine do not have.
+        DataError: the data can't be used.
+    """
+    given = _given(settings, overrides)
+    config = _base(str(data), rules.RECIPES[64], {}, given)
+    device = choose_device(config.train.device)
+    precision = choose_precision(config.train.precision, device)
+    set_up(config.train.threads)
+    length = _length(config.train)
+    reasons: list[Reason] = []
+
+    @cache
+    def rate(resolution: int) -> float:
+        at = _base(str(data), rules.RECIPES[resolution], {"data.resolution": resolution}, given)
+        return pace(at, _classes(at), device, precision)
+
+    if "data.resolution" in given:
+        side = config.data.resolution
+    else:
+        side, reason = rules.resolution(sizes(data, config.data), length, rate)
+        reasons.append(reason)
+    recipe = rules.RECIPES[min((r for r in rules.RECIPES if r >= side), default=max(rules.RECIPES))]
+    here = _base(str(data), recipe, {"data.resolution": side}, given)
+    packed = resolve_config(data, here.data, quiet=quiet)
+    net = load_features(here.evaluation.features if here.evaluation else "efficientnet-lite0", device=str(device))
+    seen = looks(packed, reference(packed.split("train"), packed.checksum, net, limit=REFERENCE_PICTURES, quiet=quiet).features)
+    reasons.append(Reason("networks", recipe, io.recipe(recipe).about))
+    keys: dict[str, Any] = {"data.resolution": side}
+    for decide in (rules.labels, rules.mirroring, rules.batch):
+        decided, reason = decide(seen)
+        if not set(decided) & set(given):  # what was asked for needs no reason, and what goes with it is asked for too
+            keys |= decided
+            reasons.append(reason)
+    chosen = _base(str(data), recipe, keys, given)
+    fast = pace(chosen, len(packed.classes), device, precision)
+    shown = length.shown(fast, seen.pictures)
+    average, reason = rules.average(shown)
+    if "ema" not in {key.partition(".")[0] for key in given}:
+        keys |= average
+        reasons.append(reason)
+    chosen = _base(str(data), recipe, rules.merged(keys, rules.grids(shown)), given)
+    seconds = length.takes(fast, seen.pictures)
+    reasons.append(_machine(fast, shown, seen.pictures, seconds, length, f"{device}, {precision}"))
+    return Choice(chosen, tuple(reasons), fast, shown, seconds, expected.sentence(seen, chosen.data.resolution, shown))
+
+
+def _machine(fast: float, shown: int, count: int, seconds: float, length: Length, machine: str) -> Reason:
+    passes = shown / max(1, count)
+    takes = length.text if length.seconds is not None else f"about {format_duration(seconds)}"
+    return Reason("machine", machine, f"{fast:,.0f} pictures/s measured: about {shown:,} shown in {takes}, {passes:,.1f} times each")
+
+
+def _given(settings: Iterable[str], overrides: Mapping[str, Any] | None) -> dict[str, Any]:
+    """What was asked for, as dotted keys."""
+    return dict(map(io.parse_setting, settings)) | dict(overrides or {})
+
+
+def _base(data: str, recipe: str, keys: Mapping[str, Any], given: Mapping[str, Any]) -> RunConfig:
+    """A recipe with what was decided, and then what was asked for."""
+    values = io.parse(io.recipe_text(recipe), recipe)
+    values["name"] = NAME
+    length = {} if any(f"train.{name}" in given for name in io.LENGTHS) else {"train.budget": DEFAULT_BUDGET}
+    for key, value in rules.merged({"data.path": data}, length, keys, given).items():
+        io.assign(values, key, value, "--set" if key in given else NAME)
+    return io.validate(values, NAME)
+
+
+def _classes(config: RunConfig) -> int:
+    """Classes to measure a pace with, which hardly depends on how many there are."""
+    return 10 if config.family.conditional else 0
+
+
+def _length(train: TrainConfig) -> Length:
+    if train.budget is not None:
+        return Length(train.budget, parse_duration(train.budget), None)
+    if train.epochs is not None:
+        epochs = train.epochs
+        return Length(f"{epochs:g} passes", None, lambda count: max(1, round(epochs * count)))
+    images = train.images
+    if images is None:
+        raise UsageError("no length was given: use --budget 30m, --images 500k or --epochs 100")
+    return Length(f"{images:,} pictures", None, lambda _: images)

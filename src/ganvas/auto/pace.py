@@ -1,0 +1,60 @@
+"""How fast a config trains here, found by taking steps of it."""
+
+from __future__ import annotations
+
+import statistics
+import time
+
+import torch
+
+from ganvas.config.run import RunConfig
+from ganvas.families import build_family
+from ganvas.families.base import StepState
+from ganvas.types import Batch
+
+WARM_UP = 3
+"""Steps that choose kernels and fill caches."""
+STEPS = 6
+LONGEST = 5.0
+"""Seconds after which no further step is timed."""
+
+
+def pace(config: RunConfig, classes: int, device: torch.device, precision: str) -> float:
+    """Real pictures per second of the config's steps, from the median step of a few on random pictures.
+
+    What a run does beside its steps (evaluations, checkpoints, grids) is not in it.
+    """
+    family = build_family(config.family, resolution=config.data.resolution, classes=classes, seed=config.seed, device=device)
+    batch, side = config.train.batch, config.data.resolution
+    generator = torch.Generator().manual_seed(0)
+    images = (torch.rand(batch, 3, side, side, generator=generator) * 2 - 1).contiguous(memory_format=torch.channels_last).to(device)
+    labels = torch.randint(classes, (batch,), generator=generator).to(device) if family.classes else None
+    weights = torch.ones(classes, dtype=torch.float64) if family.classes else None
+    state = StepState(config.seed, device, precision, label_weights=weights)
+    shown = 0
+
+    def draw() -> Batch:
+        nonlocal shown
+        shown += batch
+        return Batch(images, labels, shown - batch)
+
+    rates: list[float] = []
+    begun = time.perf_counter()
+    for step in range(WARM_UP + STEPS):
+        start, before = time.perf_counter(), shown
+        family.step(draw, state)
+        _wait(device)
+        state.images, state.step = shown, state.step + 1
+        if step >= WARM_UP:
+            rates.append((shown - before) / (time.perf_counter() - start))
+        if rates and time.perf_counter() - begun > LONGEST:
+            break
+    return statistics.median(rates)
+
+
+def _wait(device: torch.device) -> None:
+    """Until the device has done what it was given."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    elif device.type == "mps":
+        torch.mps.synchronize()

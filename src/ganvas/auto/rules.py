@@ -1,0 +1,140 @@
+"""From what is known of pictures and machine to a config: one small function for each decision, each with its reason.
+
+Numbers here come from runs (`benchmarks/quality.md`) or are marked as judgement.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ganvas.auto.choice import Reason
+from ganvas.auto.pictures import Looks, Sizes
+
+RESOLUTIONS = (128, 64, 32)
+"""Those that `auto` has a recipe for, the largest first."""
+RECIPES = {128: "projected128", 64: "projected64", 32: "projected32"}
+SMALLEST_SHARE = 0.75
+"""Pictures are not enlarged by more than 1 / this (judgement)."""
+NEEDED_128 = 400_000
+"""Pictures shown below which 128 px is not worth it: at 64 px the same time shows four times as many (judgement)."""
+PER_CLASS = 20
+"""Pictures of the middle class below which labels are left out (judgement)."""
+HANDED = 0.6
+"""Share told from their mirror images from which on pictures are not mirrored: for photographs it was 0.50 to 0.55, for
+emoji 0.67, for single letters and digits 0.77 to 0.96, each on 200 to 2,000 pictures."""
+BATCH = 32
+GRIDS = 16
+"""Grids of fixed latents in a run, for its report's timeline."""
+SHARE = 0.9
+"""Of a budget that goes into steps, about: the rest is start-up, evaluations, checkpoints and grids."""
+EMA = 10_000
+"""Pictures after which the average has forgotten half, in runs of `20 * EMA` and more."""
+
+Decision = tuple[dict[str, Any], Reason]
+"""Dotted keys of a config with their values, and why."""
+
+
+@dataclass(frozen=True)
+class Length:
+    """How long a run is: in seconds, or in pictures."""
+
+    text: str
+    """As people say it."""
+    seconds: float | None
+    pictures: Callable[[int], int] | None
+    """From how many there are to how many are shown."""
+
+    def shown(self, rate: float, count: int) -> int:
+        """About how many pictures a run shows, at so many per second."""
+        return self.pictures(count) if self.pictures is not None else int(SHARE * (self.seconds or 0) * rate)
+
+    def takes(self, rate: float, count: int) -> float:
+        """About how many seconds a run takes."""
+        return self.seconds if self.seconds is not None else self.shown(rate, count) / rate / SHARE
+
+
+def resolutions(sizes: Sizes) -> tuple[int, ...]:
+    """Those that the pictures allow, the largest first; the smallest where they allow none."""
+    most = sizes.side / SMALLEST_SHARE if sizes.most is None else sizes.most
+    smallest = RESOLUTIONS[-1] if sizes.most is None else min(RESOLUTIONS[-1], 2 ** int(math.log2(max(4, sizes.most))))
+    return tuple(r for r in RESOLUTIONS if r <= most) or (smallest,)
+
+
+def resolution(sizes: Sizes, length: Length, rate: Callable[[int], float]) -> tuple[int, Reason]:
+    """The largest that pictures and time allow; `rate(r)` is the measured pace at r pixels."""
+    allowed = resolutions(sizes)
+    there = f"their short sides are {sizes.side} pixels in the middle"
+    if sizes.most is not None and sizes.most < sizes.side:
+        there += f", packed at {sizes.most}"
+    if allowed[0] != 128:
+        return allowed[0], Reason("resolution", f"{allowed[0]} px", there)
+    if length.seconds is None:
+        return 64, Reason(
+            "resolution", "64 px", f"{there}; with a length in pictures, larger ones are for you to ask for (--set data.resolution=128)"
+        )
+    # At 128 px a step takes at least three times as long: measured only where that may do.
+    if SHARE * length.seconds * rate(64) >= 3 * NEEDED_128 and (fast := SHARE * length.seconds * rate(128)) >= NEEDED_128:
+        return 128, Reason("resolution", "128 px", f"{there}, and about {_round(fast):,} can be shown in {length.text} at that size")
+    return 64, Reason("resolution", "64 px", f"{there}, but {length.text} would show too few at 128 (under {NEEDED_128:,})")
+
+
+def labels(looks: Looks) -> Decision:
+    """Whether the networks are told the class."""
+    counts = sorted(looks.counts.values())
+    if len(counts) < 2:
+        return {}, Reason("classes", "none", "the pictures have no labels" if not counts else "there is one class only")
+    middle = counts[len(counts) // 2]
+    if middle < PER_CLASS:
+        return {}, Reason("classes", "left out", f"the middle one of {len(counts)} has {middle} pictures, fewer than {PER_CLASS}")
+    keys = {"family.generator.labels": "embedding", "family.discriminator.labels": "projection"}
+    return keys, Reason("classes", f"{len(counts)}", "both networks learn them, and you can ask for pictures of one class")
+
+
+def mirroring(looks: Looks) -> Decision:
+    """Whether half of the pictures are shown mirrored."""
+    share, key = looks.handedness, "augment.flip"
+    if share is None:
+        return {key: True}, Reason(
+            "mirroring", "yes", "there are too few pictures to see whether left and right differ; --set augment.flip=false if they do"
+        )
+    if share >= HANDED:
+        return {key: False}, Reason(
+            "mirroring", "no", f"{share:.0%} are told from their mirror images (letters, clocks, one-sided objects)"
+        )
+    return {key: True}, Reason(
+        "mirroring", "yes", f"mirror images can't be told apart ({share:.0%}, where chance is 50%), which doubles the pictures"
+    )
+
+
+def batch(looks: Looks) -> Decision:
+    """Pictures in a step."""
+    size = min(BATCH, looks.pictures)
+    why = "as in the runs it was chosen by" if size == BATCH else "there are no more pictures"
+    return {"train.batch": size}, Reason("batch", str(size), why)
+
+
+def average(shown: int) -> Decision:
+    """How far back the average of the generator reaches."""
+    halflife = min(EMA, max(500, shown // 20))
+    return {"ema.halflife_images": halflife}, Reason(
+        "average", f"half-life {halflife:,} pictures", f"a twentieth of the run, at most {EMA:,}"
+    )
+
+
+def grids(shown: int) -> dict[str, Any]:
+    """How often grids, log lines and checkpoints are written."""
+    return {"samples.every": _round(max(500, shown / GRIDS)), "log.every": _round(min(5_000, max(250, shown / 40)))}
+
+
+def _round(value: float) -> int:
+    """To two digits."""
+    digits = max(0, int(math.log10(max(value, 1))) - 1)
+    return int(round(value, -digits))
+
+
+def merged(*parts: Mapping[str, Any]) -> dict[str, Any]:
+    """All keys; where one comes twice, the last."""
+    return {key: value for part in parts for key, value in part.items()}

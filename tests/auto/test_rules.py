@@ -1,0 +1,97 @@
+"""Each rule of a choice on made-up facts."""
+
+from __future__ import annotations
+
+import pytest
+
+from ganvas.auto import rules
+from ganvas.auto.pictures import Looks, Sizes
+from ganvas.auto.rules import Length
+
+HALF_HOUR = Length("30m", 1800.0, None)
+
+
+def seen(pictures: int = 5000, counts: dict[str, int] | None = None, handedness: float | None = 0.5, variety: float = 200.0) -> Looks:
+    """What there is to see in made-up pictures."""
+    return Looks(pictures, counts or {}, handedness, variety)
+
+
+@pytest.mark.parametrize(
+    ("side", "most", "expected"),
+    [
+        (500, None, (128, 64, 32)),
+        (96, None, (128, 64, 32)),
+        (95, None, (64, 32)),
+        (72, None, (64, 32)),
+        (48, None, (64, 32)),
+        (32, None, (32,)),
+        (10, None, (32,)),
+        (500, 64, (64, 32)),
+        (500, 100, (64, 32)),
+        (500, 20, (16,)),
+    ],
+)
+def test_resolutions_follow_from_the_pictures(side: int, most: int | None, expected: tuple[int, ...]) -> None:
+    assert rules.resolutions(Sizes(side, most)) == expected
+
+
+@pytest.mark.parametrize(("at_64", "at_128", "expected"), [(100, 30, 64), (1000, 300, 128), (1000, 200, 64)])
+def test_a_machine_that_is_fast_enough_gets_larger_pictures(at_64: float, at_128: float, expected: int) -> None:
+    found, reason = rules.resolution(Sizes(400, None), HALF_HOUR, {64: at_64, 128: at_128}.__getitem__)
+    assert found == expected
+    assert "400 pixels" in reason.because
+
+
+def test_a_slow_machine_is_not_measured_at_128() -> None:
+    asked: list[int] = []
+
+    def rate(resolution: int) -> float:
+        asked.append(resolution)
+        return 50.0
+
+    assert rules.resolution(Sizes(400, None), HALF_HOUR, rate)[0] == 64
+    assert asked == [64]
+
+
+def test_small_pictures_are_not_enlarged_and_nothing_is_measured() -> None:
+    def rate(_: int) -> float:
+        raise AssertionError
+
+    assert rules.resolution(Sizes(32, 32), HALF_HOUR, rate)[0] == 32
+
+
+@pytest.mark.parametrize(
+    ("counts", "learnt"),
+    [({}, False), ({"cat": 5000}, False), ({"cat": 50, "dog": 50}, True), ({"a": 3, "b": 4, "c": 5000}, False)],
+)
+def test_labels_are_learnt_where_classes_have_pictures(counts: dict[str, int], learnt: bool) -> None:
+    keys, _ = rules.labels(seen(counts=counts))
+    assert bool(keys) is learnt
+    assert not keys or keys == {"family.generator.labels": "embedding", "family.discriminator.labels": "projection"}
+
+
+@pytest.mark.parametrize(("handedness", "flip"), [(None, True), (0.5, True), (0.59, True), (0.61, False), (0.95, False)])
+def test_pictures_with_a_left_and_a_right_are_not_mirrored(handedness: float | None, flip: bool) -> None:
+    assert rules.mirroring(seen(handedness=handedness))[0] == {"augment.flip": flip}
+
+
+def test_a_batch_is_no_larger_than_the_pictures() -> None:
+    assert rules.batch(seen(pictures=20))[0] == {"train.batch": 20}
+    assert rules.batch(seen(pictures=20_000))[0] == {"train.batch": rules.BATCH}
+
+
+def test_a_short_run_has_a_short_average() -> None:
+    assert rules.average(1_000_000)[0] == {"ema.halflife_images": rules.EMA}
+    assert rules.average(60_000)[0] == {"ema.halflife_images": 3000}
+
+
+def test_a_run_has_about_as_many_grids_as_its_timeline_holds() -> None:
+    for shown in (10_000, 100_000, 5_000_000):
+        assert 10 <= shown / rules.grids(shown)["samples.every"] <= 21
+
+
+def test_lengths_in_time_and_in_pictures() -> None:
+    assert HALF_HOUR.shown(100.0, 5000) == int(0.9 * 180_000)
+    passes = Length("3 passes", None, lambda count: 3 * count)
+    assert passes.shown(100.0, 5000) == 15_000
+    assert passes.takes(100.0, 5000) == pytest.approx(150 / 0.9)
