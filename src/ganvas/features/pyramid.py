@@ -12,6 +12,7 @@ from torch.nn import functional as F
 from ganvas.features.efficientnet import PYRAMID, EfficientNetLite, InvertedResidual, SameConv, same_padding
 from ganvas.features.fused import fused_copy
 from ganvas.features.lite import LITE0, load_network
+from ganvas.nn.kernels.functions import clamp
 from ganvas.nn.reduced import is_bf16_on_cpu
 from ganvas.types import Images
 
@@ -66,6 +67,11 @@ class _Relu6(torch.autograd.Function):
         return torch.ops.aten.threshold_backward(passed, 6 - y, 0)
 
 
+def _relu6(x: Tensor) -> Tensor:
+    y = clamp(x, 6.0)
+    return cast(Tensor, _Relu6.apply(x)) if y is None else y
+
+
 def _pointwise(layer: SameConv, x: Tensor) -> Tensor:
     return F.linear(x.permute(0, 2, 3, 1), layer.weight.flatten(1), layer.bias).permute(0, 3, 1, 2)
 
@@ -79,9 +85,9 @@ class _FrozenBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         block, depthwise = self.block, self.block.depthwise
-        y = x if block.expand is None else cast(Tensor, _Relu6.apply(_pointwise(block.expand, x)))
+        y = x if block.expand is None else _relu6(_pointwise(block.expand, x))
         y = cast(Tensor, _Depthwise.apply(y, depthwise.weight, depthwise.bias, depthwise.stride[0]))
-        y = _pointwise(block.project, cast(Tensor, _Relu6.apply(y)))
+        y = _pointwise(block.project, _relu6(y))
         return y + x if block.residual else y
 
 

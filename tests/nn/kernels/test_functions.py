@@ -13,7 +13,7 @@ from ganvas.nn.activation import activate
 from ganvas.nn.conv import across, fold, unfold
 from ganvas.nn.kernels import calls
 from ganvas.nn.kernels.calls import Running
-from ganvas.nn.kernels.functions import activation, norm
+from ganvas.nn.kernels.functions import activation, clamp, gate, norm
 from ganvas.nn.norm import ConditionalBatchNorm2d, Layers, class_affine, normalise
 
 
@@ -111,9 +111,45 @@ def test_activation_alone(slope: float, inplace: bool, shape: tuple[int, int, in
     assert torch.equal(gradient, torch.where(x > 0, dy, dy * slope))
 
 
+@pytest.mark.parametrize("shape", SHAPES)
+def test_clamping_is_pytorchs_to_the_bit(shape: tuple[int, int, int, int]) -> None:
+    torch.manual_seed(0)
+    x, dy = picture(*shape, deviation=6), torch.randn(shape).bfloat16()
+    leaf = x.clone().requires_grad_()
+    y = clamp(leaf, 6.0)
+    assert y is not None
+    assert torch.equal(y, F.relu6(x))
+    (gradient,) = torch.autograd.grad(y, leaf, dy)
+    assert torch.equal(gradient, torch.where((x > 0) & (x < 6), dy, 0))
+
+
+@pytest.mark.parametrize("shape", [(b, 2 * maps, h, w) for b, maps, h, w in SHAPES])
+@pytest.mark.parametrize("deviation", [0.3, 3.0, 40.0])
+def test_gates_with_their_gradients(shape: tuple[int, int, int, int], deviation: float) -> None:
+    torch.manual_seed(0)
+    b, maps, height, width = shape
+    x, dy = picture(*shape, deviation=deviation), torch.randn(b, maps // 2, height, width).bfloat16()
+    leaf, reference = x.clone().requires_grad_(), x.float().requires_grad_()
+    y, (values, gates) = gate(leaf), reference.chunk(2, 1)
+    expected = values * gates.sigmoid()
+    assert y is not None
+    assert y.is_contiguous(memory_format=torch.channels_last)
+    assert relative(y.detach(), expected.detach()) < 3e-3
+    (gradient,), (right,) = torch.autograd.grad(y, leaf, dy), torch.autograd.grad(expected, reference, dy.float())
+    assert (gradient.float() - right).norm() < 4e-3 * right.norm() + 1e-6
+
+
+def test_gates_and_clamps_pass_on_what_is_not_a_number() -> None:
+    x = torch.zeros(1, 2, 2, 2).bfloat16().contiguous(memory_format=torch.channels_last)
+    x[0, 1, 0, 0], x[0, 0, 1, 1] = torch.nan, torch.nan
+    for found in (gate(x), clamp(x, 6.0)):
+        assert found is not None
+        assert int(found.isnan().sum()) == 2
+
+
 def test_gradients_of_gradients_raise() -> None:
     x = picture(2, 4, 4, 4).requires_grad_()
-    for y in (norm(x, torch.ones(4), torch.zeros(4), None, 1e-5, 0.2), activation(x, 0.2)):
+    for y in (norm(x, torch.ones(4), torch.zeros(4), None, 1e-5, 0.2), activation(x, 0.2), clamp(x * 3, 6.0), gate(x)):
         assert y is not None
         (first,) = torch.autograd.grad(y.float().square().sum(), x, create_graph=True)
         with pytest.raises(RuntimeError, match="differentiate twice"):
@@ -226,5 +262,5 @@ def test_bits_do_not_depend_on_threads(own: bool, threads: Callable[[int], None]
         assert y is not None
         z = activate(y, 0.5)
         results = [y, z, *torch.autograd.grad(z, leaves, dy), running.mean, running.variance]
-        found.append([*results, unfold(x), fold(patches, (8, 72, 24, 24)), across(patches, patches)])
+        found.append([*results, unfold(x), fold(patches, (8, 72, 24, 24)), across(patches, patches), gate(x), clamp(x, 1.0)])
     assert all(torch.equal(a, b) for other in found[1:] for a, b in zip(found[0], other, strict=True))

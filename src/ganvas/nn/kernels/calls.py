@@ -86,6 +86,34 @@ class Kernels:
         )  # fmt: skip
         return dx
 
+    def clamp(self, x: Tensor, top: float) -> Tensor:
+        """min(max(x, 0), top) of a dense tensor in any memory format."""
+        y = torch.empty_like(x)
+        self._library.ganvas_clamp(x.data_ptr(), y.data_ptr(), x.numel(), top, torch.get_num_threads())
+        return y
+
+    def clamp_backward(self, y: Tensor, dy: Tensor, top: float) -> Tensor:
+        """The gradient of the input, from the output; both tensors lie in memory alike."""
+        dx = torch.empty_like(y)
+        self._library.ganvas_clamp_backward(y.data_ptr(), dy.data_ptr(), dx.data_ptr(), y.numel(), top, torch.get_num_threads())
+        return dx
+
+    def gate(self, x: Tensor) -> Tensor:
+        """(B, 2C, H, W) to (B, C, H, W): the first half of the maps times the logistic function of the second."""
+        b, maps, height, width = x.shape
+        shape = (b, maps // 2, height, width)
+        y = torch.empty(shape, dtype=x.dtype, memory_format=torch.channels_last)
+        self._library.ganvas_gate(x.data_ptr(), y.data_ptr(), b * height * width, maps // 2, torch.get_num_threads())
+        return y
+
+    def gate_backward(self, x: Tensor, dy: Tensor) -> Tensor:
+        """The gradient of `gate`'s input."""
+        b, maps, height, width = x.shape
+        dx = torch.empty_like(x)
+        pointers = (t.data_ptr() for t in (x, dy, dx))
+        self._library.ganvas_gate_backward(*pointers, b * height * width, maps // 2, torch.get_num_threads())
+        return dx
+
     def unfold(self, x: Tensor) -> Tensor:
         """See `nn.conv.unfold`."""
         b, c, height, width = x.shape
@@ -166,6 +194,8 @@ def differing(tried: Kernels) -> list[str]:
         y = tried.activate(x, 0.2)
         same = torch.equal(y, F.leaky_relu(x, 0.2)) and torch.equal(tried.activate_backward(y, dy, 0.2), torch.where(x > 0, dy, dy * 0.2))
         wrong += [] if same else ["activation"]
+        wrong += [] if _clamp_agrees(tried, 8 * x, dy) else ["clamping"]
+        wrong += [] if _gate_agrees(tried, 4 * picture(3, 38, 4, 6), picture(3, 19, 4, 6)) else ["gate"]
         x, patches = picture(2, 3, 4, 6), normal(2 * 2 * 3, 16 * 3).bfloat16()
         folded = F.fold(patches.float().view(2, 6, 4, 4, 3).permute(0, 4, 2, 3, 1).reshape(2, 48, 6), (4, 6), 4, padding=1, stride=2)
         unfolded = F.unfold(x.float(), 4, padding=1, stride=2).view(2, 3, 4, 4, 6).permute(0, 4, 2, 3, 1).reshape(12, 48)
@@ -191,6 +221,20 @@ def _norm_agrees(tried: Kernels, x: Tensor, dy: Tensor, gain: Tensor, offset: Te
     sums = [*zip(running, others, strict=True), *zip(found[1:], gradients[1:], strict=True)]
     pictures = [(normed.y, expected), (found[0], gradients[0])]
     return all(_near(a, b, _CLOSE_SUMS) for a, b in sums) and all(_near(a, b, _CLOSE) for a, b in pictures)
+
+
+def _clamp_agrees(tried: Kernels, x: Tensor, dy: Tensor) -> bool:
+    y = tried.clamp(x, 6.0)
+    return torch.equal(y, x.clamp(0, 6)) and torch.equal(tried.clamp_backward(y, dy, 6.0), torch.where((x > 0) & (x < 6), dy, 0))
+
+
+def _gate_agrees(tried: Kernels, x: Tensor, dy: Tensor) -> bool:
+    with torch.enable_grad():
+        leaf = x.float().requires_grad_()
+        values, gates = leaf.chunk(2, 1)
+        expected = values * gates.sigmoid()
+        (gradient,) = torch.autograd.grad(expected, leaf, dy.float())
+    return _near(tried.gate(x), expected, _CLOSE) and _near(tried.gate_backward(x, dy), gradient, _CLOSE)
 
 
 def _near(a: Tensor, b: Tensor, share: float) -> bool:

@@ -75,3 +75,44 @@ def activation(x: Tensor, slope: float, inplace: bool = False) -> Tensor | None:
         return None
     kernels = ready_for(x)
     return None if kernels is None else cast(Tensor, _Activation.apply(x, kernels, slope, inplace))
+
+
+class _Clamp(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, kernels: Kernels, top: float) -> Tensor:
+        y = kernels.clamp(x, top)
+        ctx.save_for_backward(y)
+        ctx.kernels, ctx.top = kernels, top
+        return y
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:  # pyright: ignore[reportIncompatibleMethodOverride]
+        dy = gradients[0].contiguous(memory_format=torch.channels_last)
+        return ctx.kernels.clamp_backward(ctx.saved_tensors[0], dy, ctx.top), None, None
+
+
+def clamp(x: Tensor, top: float) -> Tensor | None:
+    """min(max(x, 0), top), (B, C, H, W) to the same shape; None where PyTorch has to do it."""
+    kernels = ready_for(x)
+    return None if kernels is None else cast(Tensor, _Clamp.apply(x, kernels, top))
+
+
+class _Gate(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, kernels: Kernels) -> Tensor:
+        ctx.save_for_backward(x)
+        ctx.kernels = kernels
+        return kernels.gate(x)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:  # pyright: ignore[reportIncompatibleMethodOverride]
+        dy = gradients[0].contiguous(memory_format=torch.channels_last)
+        return ctx.kernels.gate_backward(ctx.saved_tensors[0], dy), None
+
+
+def gate(x: Tensor) -> Tensor | None:
+    """One half of the maps times the logistic function of the other, (B, 2C, H, W) to (B, C, H, W); None where PyTorch has to do it."""
+    kernels = ready_for(x)
+    return None if kernels is None or x.shape[1] % 2 else cast(Tensor, _Gate.apply(x, kernels))
