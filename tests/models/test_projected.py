@@ -97,6 +97,15 @@ def test_batch_norm_follows_each_convolution_but_the_last_if_wanted() -> None:
     assert all(p.grad is not None and p.grad.isfinite().all() for p in normed.parameters() if p.requires_grad)
 
 
+def test_layer_norm_looks_at_one_picture_at_a_time() -> None:
+    images = torch.randn(4, 3, 64, 64)
+    alone, among = (discriminator(64, norm="layer").eval() for _ in range(2))
+    among.load_state_dict(alone.state_dict())
+    assert torch.allclose(alone.train()(images)[:1], among.train()(images[:1]), atol=1e-4)
+    shifted = alone(images) - alone(images + 0.5)
+    assert shifted.abs().mean() > 0.01, "what all pictures have in common must count"
+
+
 def test_one_that_sees_the_picture_itself_may_stand_beside_the_scales() -> None:
     alone, beside = discriminator(64, norm="batch"), discriminator(64, norm="batch", pixels=8)
     images = torch.randn(3, 3, 64, 64, requires_grad=True)

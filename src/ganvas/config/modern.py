@@ -48,7 +48,10 @@ class ProjectedDiscriminator(Part):
     )
     width: int = Field(default=32, ge=1, description="maps of the finest scale after mixing; doubled at each coarser one")
     max_width: int = Field(default=256, ge=1)
-    norm: Literal["batch"] | None = Field(default=None, description="what follows each convolution but the last")
+    norm: Literal["batch", "layer"] | None = Field(
+        default=None,
+        description="what follows each convolution but the last: statistics of each map over the batch, or of all maps of a picture",
+    )
     slope: float = Field(default=0.2, ge=0, lt=1, description="leaky ReLU's slope below zero")
     pixels: int | None = Field(
         default=None, ge=1, description="first maps of a further discriminator, which sees the picture itself; null: there is none"
