@@ -36,6 +36,8 @@ KEPT = HERE.parent / "tests" / "data" / "health"
 PAGE = HERE / "health.md"
 LABELS = ("collapsed", "not learnt yet", "fine")
 SETS = ("calibration", "check")
+PROVOKED = "warnings"
+"""A third set: runs that were made for a warning to be seen, and are judged by whether it came."""
 CIFAR = "CIFAR-10"
 """Stands in kept configs for a packed CIFAR-10, which `train` is told."""
 COLLAPSED_SYSTEMS: frozenset[str] = frozenset()
@@ -53,6 +55,8 @@ class Case:
     set: str
     how: str
     seen: str
+    expects: tuple[str, ...] = ()
+    """Warnings that it was made for."""
 
     @property
     def folder(self) -> Path:
@@ -63,7 +67,7 @@ class Case:
 def cases() -> list[Case]:
     """All that are kept."""
     found = yaml.safe_load((KEPT / "labels.yaml").read_text(encoding="utf-8"))
-    return [Case(name, about["label"], about["set"], about["how"], about["seen"]) for name, about in found.items()]
+    return [Case(name, **{**about, "expects": tuple(about.get("expects", ()))}) for name, about in found.items()]
 
 
 def verdict(health: Health) -> str:
@@ -160,7 +164,23 @@ def page(found: list[tuple[Case, Health]]) -> str:
             shown = word if word == case.label else f"**{word}**"
             rows.append(f"| {case.name} | {case.how} | {case.seen} | {case.label} | {shown} | {since} | {warnings} |")
         parts.append("\n".join(rows))
-    return "\n\n".join([*parts, *systems()]) + "\n"
+    return "\n\n".join([*parts, *provoked(found), *systems()]) + "\n"
+
+
+def provoked(found: list[tuple[Case, Health]]) -> list[str]:
+    """Runs that were made for a warning."""
+    part = [(case, health) for case, health in found if case.set == PROVOKED]
+    rows = ["| run | how | seen | made for | told, since how many pictures |", "|---|---|---|---|---|"]
+    for case, health in part:
+        told = [f for f in health.findings if f.severity != "notice"]
+        since = {kind: min(f.since for f in told if f.kind == kind) for kind in dict.fromkeys(f.kind for f in told)}
+        missing = "".join(f", **not {kind}**" for kind in case.expects if kind not in since)
+        words = ", ".join(f"{kind} {at:,}" for kind, at in sorted(since.items(), key=lambda item: item[1]))
+        rows.append(f"| {case.name} | {case.how} | {case.seen} | {', '.join(case.expects)} | {words}{missing} |")
+    head = f"""## Warnings: {len(part)} runs made for them
+
+Runs that were spoilt on purpose, each made for a warning named beforehand; no threshold was moved for them."""
+    return [head, "\n".join(rows)] if part else []
 
 
 def _listed(names: Iterable[str]) -> str:

@@ -15,7 +15,7 @@ from ganvas.families.base import Family
 from ganvas.models.faster import engines, faster, materialise, on_engine, parts
 from ganvas.nn.norm import batch_norms
 
-KNOWN = ("dcgan", "resnet", "biggan")
+KNOWN = ("dcgan", "resnet", "biggan", "fastgan")
 RECIPES = [name for name in io.recipe_names() if io.recipe(name).family.generator.kind in KNOWN]
 OTHERS = [name for name in io.recipe_names() if io.recipe(name).family.generator.kind not in KNOWN]
 PICTURES = 64

@@ -128,3 +128,26 @@ def test_its_features_are_named_to_those_who_judge() -> None:
 def test_a_judgement_of_a_picture_is_one_number() -> None:
     family: Any = build(narrow("projected32"))
     assert family.judge(torch.zeros(3, 3, 16, 16), None).shape == (3,)
+
+
+def test_r1_is_the_squared_gradient_at_the_mixed_features() -> None:
+    network = discriminator(32, norm="layer", r1=0.5)
+    images = torch.randn(3, 3, 32, 32)
+    logits, terms = network.learn(images, None)
+    weight, steepness = terms["r1"]
+    assert (weight, steepness.shape) == (0.5, (3,))
+    assert torch.allclose(logits, network(images), atol=1e-4)
+    # By finite differences along the gradient itself: D(f + h g / |g|) - D(f) = h |g|.
+    with torch.no_grad():
+        maps = network.mixing(network.frozen(network._resized(images)))
+    leaves = [x.clone().requires_grad_() for x in maps]
+    gradients = torch.autograd.grad(network._logits(leaves, images, None).mean(1).sum(), leaves)
+    size = torch.stack([g.square().flatten(1).sum(1) for g in gradients]).sum(0).sqrt()
+    step = 1e-2
+    with torch.no_grad():
+        ahead = [x + step * g / size.view(-1, 1, 1, 1) for x, g in zip(maps, gradients, strict=True)]
+        risen = (network._logits(ahead, images, None) - network._logits(maps, images, None)).mean(1) / step
+    assert torch.allclose(risen.square(), steepness, rtol=0.1)
+    steepness.mean().backward()
+    assert all(p.grad is not None for name, p in network.named_parameters() if "head" in name)
+    assert discriminator(32).learn(images, None)[1] == {}

@@ -53,6 +53,9 @@ class ProjectedDiscriminator(Part):
         description="what follows each convolution but the last: statistics of each map over the batch, or of all maps of a picture",
     )
     slope: float = Field(default=0.2, ge=0, lt=1, description="leaky ReLU's slope below zero")
+    r1: float = Field(
+        default=0.0, ge=0, description="weight of the squared gradient of the discriminators at the mixed features of real pictures; 0: none"
+    )
     pixels: int | None = Field(
         default=None, ge=1, description="first maps of a further discriminator, which sees the picture itself; null: there is none"
     )

@@ -1,6 +1,6 @@
 """Generators made to sample fast: the same networks of layers that are fused (`ganvas.nn.fused`) and do not learn.
 
-DCGAN, SNGAN, SAGAN and BigGAN generators are known; any other, and whatever part of these is not, stays as it is. How
+DCGAN, SNGAN, SAGAN, BigGAN and FastGAN generators are known; any other, and whatever part of these is not, stays as it is. How
 many of the first parts stay in float32 is a choice: an error that is made early is carried, and in networks with
 attention multiplied, by all that follows.
 """
@@ -16,11 +16,11 @@ from torch.nn import functional as F
 from torch.nn.utils import parametrize
 
 from ganvas.errors import UsageError
-from ganvas.models import biggan, dcgan, resnet
+from ganvas.models import biggan, dcgan, fastgan, resnet
 from ganvas.models.residual import GeneratorBlock
 from ganvas.nn.attention import SelfAttention
 from ganvas.nn.conv import FromLatent
-from ganvas.nn.fused import FusedConv, FusedLinear, FusedNorm, FusedUp, InFloat32, with_norm
+from ganvas.nn.fused import FusedConv, FusedLinear, FusedNorm, FusedUp, InFloat32, affine, with_norm
 from ganvas.nn.norm import ConditionalBatchNorm2d, Layers
 from ganvas.nn.resample import widen
 from ganvas.types import ClassWeights, Images, Labels, Latents
@@ -51,7 +51,9 @@ def on_engine(generator: nn.Module, name: str) -> nn.Module:
     kind, _, exact = name.partition("/")
     count = parts(generator)
     if not count:
-        raise UsageError(f'this network has no engine "{name}": only DCGAN, SNGAN, SAGAN and BigGAN generators have others than eager')
+        raise UsageError(
+            f'this network has no engine "{name}": only DCGAN, SNGAN, SAGAN, BigGAN and FastGAN have others than eager'
+        )
     if kind not in ENGINES or (exact and (not exact.isdecimal() or int(exact) > count)):
         raise UsageError(f'"{name}" is no engine: expected auto, eager, fp16, bf16 or fp32, or fp16/1 to fp16/{count} with parts in fp32')
     made = faster(generator, ENGINES[kind], int(exact or 0))
@@ -76,16 +78,20 @@ def faster(generator: nn.Module, dtype: torch.dtype, exact: int = 0) -> nn.Modul
             return made
         if isinstance(made, biggan.Generator | resnet.Generator):
             _residual(made, dtype, exact)
+        if isinstance(made, fastgan.Generator):
+            _gated(made, dtype, exact)
         return InParts(made, _AT_ONCE)
 
 
 def parts(generator: nn.Module) -> int:
-    """Convolutions of a DCGAN's generator behind the first, blocks and attentions of a residual one; 0 if it is not known."""
+    """Convolutions of a DCGAN's generator behind the first, blocks and attentions of a residual one, blocks of FastGAN's; 0: not known."""
     # Exactly these: a subclass may do something else with the same parts.
     if isinstance(generator, dcgan.Generator) and type(generator) is dcgan.Generator:
         return sum(isinstance(layer, nn.Conv2d | nn.ConvTranspose2d) for layer in generator.layers) - 1
     if isinstance(generator, biggan.Generator | resnet.Generator) and type(generator) in (biggan.Generator, resnet.Generator):
         return len(generator.layers)
+    if isinstance(generator, fastgan.Generator) and type(generator) is fastgan.Generator:
+        return len(generator.blocks)
     return 0
 
 
@@ -208,3 +214,50 @@ def _residual(generator: biggan.Generator | resnet.Generator, dtype: torch.dtype
     last = generator.last
     generator.last = nn.Sequential(FusedConv(last.weight, last.bias, None, dtype, padding=1), InFloat32())  # type: ignore[assignment]
     generator.norm = FusedNorm(generator.norm, None, dtype)  # type: ignore[assignment]
+
+
+# -- FastGAN, also Projected GAN's ----------------------------------------------------------------------------------
+
+
+class _GatedUp(nn.Module):
+    """`fastgan.UpBlock` with its norm in its convolution; the noise, which is fixed in eval mode, is scaled as the norm does."""
+
+    noise: Tensor | None
+
+    def __init__(self, block: fastgan.UpBlock, dtype: torch.dtype):
+        super().__init__()
+        kernel = widen(block.conv.weight.detach().flip(2, 3)).transpose(0, 1)
+        weight, bias = with_norm(kernel, None, block.norm, transposed=True)
+        self.conv = FusedUp(weight, bias, None, dtype)
+        noise = None
+        if isinstance(block.noise, fastgan.Noise):
+            scale, _ = affine(block.norm)
+            noise = scale.view(1, -1, 1, 1) * (block.noise.strength * block.noise.fixed).double()
+            noise = noise.to(dtype).contiguous(memory_format=torch.channels_last)
+        self.register_buffer("noise", noise, persistent=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, H, W) to (B, C', 2H, 2W)."""
+        y = self.conv(x)
+        return fastgan.gate(y if self.noise is None else y.add_(self.noise))
+
+
+class _Excitation(nn.Module):
+    """`fastgan.Excitation`, whose few numbers are computed in float32."""
+
+    def __init__(self, layer: fastgan.Excitation):
+        super().__init__()
+        self.layer = layer
+
+    def forward(self, low: Tensor, high: Tensor) -> Tensor:
+        """(B, C, h, w) and (B, C', H, W) to (B, C', H, W)."""
+        return high * self.layer.strengths(low.float()).to(high.dtype)
+
+
+def _gated(generator: fastgan.Generator, dtype: torch.dtype, exact: int) -> None:
+    for i, (name, block) in enumerate(generator.blocks.items()):
+        generator.blocks[name] = _GatedUp(block, torch.float32 if i < exact else dtype)  # type: ignore[arg-type]
+    for name, layer in generator.excitations.items():
+        generator.excitations[name] = _Excitation(layer)  # type: ignore[arg-type]
+    last = generator.last
+    generator.last = nn.Sequential(FusedConv(last.weight, last.bias, None, dtype, padding=1), InFloat32())  # type: ignore[assignment]

@@ -85,9 +85,13 @@ class Excitation(nn.Module):
 
     def forward(self, low: Tensor, high: Tensor) -> Tensor:
         """(B, C, h, w) and (B, C', H, W) to (B, C', H, W)."""
+        return high * self.strengths(low)
+
+    def strengths(self, low: Tensor) -> Tensor:
+        """(B, C, h, w) to a factor for each of the large maps, (B, C', 1, 1)."""
         side = low.shape[2] // BASE
         squeezed = self.squeeze(F.avg_pool2d(low, side) if side > 1 else low)
-        return high * self.expand(F.leaky_relu(squeezed, self.slope)).sigmoid()
+        return self.expand(F.leaky_relu(squeezed, self.slope)).sigmoid()
 
 
 class Generator(nn.Module):

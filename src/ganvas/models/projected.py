@@ -26,7 +26,7 @@ from ganvas.nn.conv import Conv2d, dcgan_init
 from ganvas.nn.embed import ClassEmbedding
 from ganvas.nn.norm import normalise
 from ganvas.nn.resample import Conv1x1, Conv3x3
-from ganvas.types import Images, Labels, Logits
+from ganvas.types import Images, Labels, Logits, PerImage
 
 SMALLEST_INPUT = 64
 
@@ -147,7 +147,27 @@ class Discriminator(nn.Module):
 
     def forward(self, images: Images, labels: Labels | None = None) -> Logits:
         """Logits, higher for real; `labels` are needed exactly if the model is conditional."""
-        maps = self.mixing(self.frozen(self._resized(images)))
+        return self._logits(self.mixing(self.frozen(self._resized(images))), images, labels)
+
+    def learn(self, images: Images, labels: Labels | None = None) -> tuple[Logits, dict[str, tuple[float, PerImage]]]:
+        """Logits of real pictures, and R1 (Mescheder et al. 2018, eq. 9) at the features instead of the pictures.
+
+        What learns begins at the features, so that its gradient there is what must not be steep for training to converge,
+        and the frozen network need not be differentiated twice.
+        """
+        if not self.config.r1:
+            return self(images, labels), {}
+        with torch.no_grad():
+            maps = self.mixing(self.frozen(self._resized(images)))
+        with torch.autocast(images.device.type, enabled=False):
+            leaves = [x.float().requires_grad_() for x in maps]
+            logits = self._logits(leaves, images.float(), labels)
+            # The mean over a picture's logits is its judgement.
+            gradients = torch.autograd.grad(logits.mean(1).sum(), leaves, create_graph=True)
+        steepness = torch.stack([g.square().flatten(1).sum(1) for g in gradients]).sum(0)
+        return logits, {"r1": (self.config.r1, steepness)}
+
+    def _logits(self, maps: list[Tensor], images: Images, labels: Labels | None) -> Logits:
         logits = [scale(x, labels) for scale, x in zip(self.scales, maps, strict=True)]
         if self.pixels is not None:
             logits.append(self.pixels(images, labels))
