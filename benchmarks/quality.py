@@ -100,6 +100,18 @@ ATTEMPTS: Mapping[str, Attempt] = {
     "projected-g32": Attempt("projected{side}", ("family.generator.width=32",), EMBEDDED),
     "projected-lr4": Attempt("projected{side}", ("family.optimizer_g.lr=4.0e-4", "family.optimizer_d.lr=4.0e-4"), EMBEDDED),
     "projected-b64": Attempt("projected{side}", ("train.batch=64",), EMBEDDED),
+    "projected-steady": Attempt(
+        "projected{side}",
+        (
+            "family.discriminator.norm=layer",
+            "family.discriminator.width=64",
+            "family.optimizer_g.lr=1.0e-4",
+            "family.optimizer_d.lr=8.0e-4",
+            "family.optimizer_g.betas=[0.5,0.99]",
+            "family.optimizer_d.betas=[0.5,0.99]",
+        ),
+        EMBEDDED,
+    ),
     "projected-unlabelled": Attempt("projected{side}"),
 }
 

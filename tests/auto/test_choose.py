@@ -11,7 +11,7 @@ import pytest
 
 import ganvas as package
 from ganvas.auto.choose import choose
-from ganvas.auto.expected import Tried, sentence
+from ganvas.auto.expected import Tried, sentence, tried
 from ganvas.auto.pictures import Looks
 from ganvas.errors import UsageError
 from ganvas.runs import open_run
@@ -86,7 +86,7 @@ def test_from_python(packed: Path, tmp_path: Path) -> None:
 
 # -- What to expect -----------------------------------------------------------------------------------------------
 
-CATS = Tried("photographs of cats", 64, 5700, 240.0, "net", ((10_000, 1.0), (100_000, 0.5)), ((10_000, "blots"), (100_000, "cats")))
+CATS = Tried("photographs of cats", False, 64, 5700, 240.0, "net", ((10_000, 1.0), (100_000, 0.5)), ((10_000, "blots"), (100_000, "cats")))
 
 
 def test_kid_is_read_off_the_curve() -> None:
@@ -97,11 +97,20 @@ def test_kid_is_read_off_the_curve() -> None:
     assert (CATS.looked(20_000), CATS.looked(90_000)) == ("blots", "cats")
 
 
+def test_what_is_known_is_in_order() -> None:
+    for known in tried():
+        assert list(known.curve) == sorted(known.curve)
+        assert list(known.words) == sorted(known.words)
+        assert known.curve
+        assert known.words
+    assert {known.drawn for known in tried()} == {True, False}
+
+
 def test_the_expectation_is_of_pictures_that_vary_alike(monkeypatch: pytest.MonkeyPatch) -> None:
-    emoji = Tried("emoji", 64, 3809, 130.0, "net", ((10_000, 2.0),), ((10_000, "shapes"),))
+    emoji = Tried("emoji", True, 64, 3809, 130.0, "net", ((10_000, 2.0),), ((10_000, "shapes"),))
     monkeypatch.setattr("ganvas.auto.expected.tried", lambda: (CATS, emoji))
-    assert "photographs of cats" in sentence(Looks(5000, {}, None, 230.0), 64, 50_000)
-    few = sentence(Looks(200, {}, None, 140.0), 128, 50_000)
+    assert "photographs of cats" in sentence(Looks(5000, {}, None, 140.0, 0.1), 64, 50_000)
+    few = sentence(Looks(200, {}, None, 300.0, 0.7), 128, 50_000)
     assert "emoji" in few
     assert "the most that was tried" in few
     assert "not at 128" in few

@@ -12,7 +12,7 @@ import pytest
 import torch
 from PIL import Image, ImageDraw, ImageFont
 
-from ganvas.auto.pictures import effective_rank, handedness, looks, sizes
+from ganvas.auto.pictures import effective_rank, flatness, handedness, looks, sizes
 from ganvas.config.data import DataConfig
 from ganvas.data.packed import open_packed
 from ganvas.data.prepare import prepare
@@ -51,6 +51,16 @@ def test_effective_rank_of_known_spreads() -> None:
     rows[:, 3:] = 0
     assert effective_rank(rows) == pytest.approx(3, rel=0.01)
     assert effective_rank(rows[:, :1].expand(-1, 8)) == pytest.approx(1, abs=1e-3)
+
+
+def test_drawings_are_flat_and_photographs_are_not(packed: Path, tmp_path: Path) -> None:
+    assert flatness(open_packed(packed).split("train")) > 0.4
+    noise = np.random.default_rng(0).integers(0, 256, (20, 16, 16, 3), dtype=np.uint8)
+    (tmp_path / "noise").mkdir()
+    for index, pixels in enumerate(noise):
+        Image.fromarray(pixels).save(tmp_path / "noise" / f"{index}.png")
+    prepare(tmp_path / "noise", tmp_path / "packed", resolution=16, holdout=0, quiet=True)
+    assert flatness(open_packed(tmp_path / "packed").split("train")) < 0.01
 
 
 def test_looks_count_training_pictures_by_class(packed: Path) -> None:

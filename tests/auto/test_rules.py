@@ -7,13 +7,14 @@ import pytest
 from ganvas.auto import rules
 from ganvas.auto.pictures import Looks, Sizes
 from ganvas.auto.rules import Length
+from ganvas.config import io
 
 HALF_HOUR = Length("30m", 1800.0, None)
 
 
-def seen(pictures: int = 5000, counts: dict[str, int] | None = None, handedness: float | None = 0.5, variety: float = 200.0) -> Looks:
+def seen(pictures: int = 5000, counts: dict[str, int] | None = None, handedness: float | None = 0.5, flatness: float = 0.1) -> Looks:
     """What there is to see in made-up pictures."""
-    return Looks(pictures, counts or {}, handedness, variety)
+    return Looks(pictures, counts or {}, handedness, 200.0, flatness)
 
 
 @pytest.mark.parametrize(
@@ -65,9 +66,19 @@ def test_small_pictures_are_not_enlarged_and_nothing_is_measured() -> None:
     [({}, False), ({"cat": 5000}, False), ({"cat": 50, "dog": 50}, True), ({"a": 3, "b": 4, "c": 5000}, False)],
 )
 def test_labels_are_learnt_where_classes_have_pictures(counts: dict[str, int], learnt: bool) -> None:
-    keys, _ = rules.labels(seen(counts=counts))
-    assert bool(keys) is learnt
-    assert not keys or keys == {"family.generator.labels": "embedding", "family.discriminator.labels": "projection"}
+    assert rules.labels(seen(counts=counts))[0] is learnt
+
+
+@pytest.mark.parametrize("conditional", [True, False])
+@pytest.mark.parametrize(
+    ("flatness", "side", "expected"),
+    [(0.1, 64, "projected64"), (0.1, 16, "projected32"), (0.1, 128, "projected128"), (0.1, 256, "projected128"), (0.7, 64, "emoji")],
+)
+def test_photographs_and_drawings_get_other_networks(flatness: float, side: int, expected: str, conditional: bool) -> None:
+    recipe, keys, reason = rules.networks(seen(flatness=flatness), side, conditional)
+    assert recipe == reason.chosen == expected
+    config = io.load(recipe, overrides=keys)
+    assert config.family.conditional is conditional
 
 
 @pytest.mark.parametrize(("handedness", "flip"), [(None, True), (0.5, True), (0.59, True), (0.61, False), (0.95, False)])

@@ -20,11 +20,14 @@ from ganvas.sampling.grid import grid, write_png
 from small import config
 
 KEPT = Path(__file__).parents[1] / "data" / "health"
-RUNS: dict[str, dict[str, str]] = yaml.safe_load((KEPT / "labels.yaml").read_text(encoding="utf-8"))
+RUNS: dict[str, dict[str, Any]] = yaml.safe_load((KEPT / "labels.yaml").read_text(encoding="utf-8"))
 MISSED = {"wgan-clip-large": "not learnt yet", "older-cats-nonormd": "not learnt yet"}
 """Collapsed by eye, and judged otherwise: 312 steps, or one look at a run that is no longer young, are too few for a verdict."""
 TOO_KIND = {"early-sngan", "sngan-cifar", "wgan-gp-cifar", "wgan-clip-cifar", "older-churches-dcgan128"}
 """Not learnt yet by eye, and nothing is found: their blotches differ as much as pictures do."""
+
+UNSEEN = {"frozen"}
+"""Warnings that no run that is kept has had."""
 
 
 @pytest.mark.parametrize("name", RUNS)
@@ -41,13 +44,24 @@ def test_the_verdict_on_a_run_that_was_made(name: str) -> None:
         assert [f.kind for f in found.findings if f.severity == "collapse"] == []
 
 
+@pytest.mark.parametrize("name", [name for name, run in RUNS.items() if "expects" in run])
+def test_a_run_that_was_made_for_a_warning_gets_it(name: str) -> None:
+    found = health.judge(RunFolder(KEPT / name))
+    assert set(RUNS[name]["expects"]) <= {f.kind for f in found.findings if f.severity == "warning"}
+
+
+def test_every_warning_of_numbers_was_seen_on_a_real_run() -> None:
+    seen = {f.kind for name in RUNS for f in health.judge(RunFolder(KEPT / name)).findings}
+    assert {check.kind for check in CHECKS if check.severity == "warning"} - seen == UNSEEN
+
+
 def test_both_sets_have_what_the_page_claims() -> None:
     counts = {which: [run["label"] for run in RUNS.values() if run["set"] == which] for which in ("calibration", "check")}
     for labels in counts.values():
         assert {"collapsed", "fine", "not learnt yet"} == set(labels)
     assert sum(label == "collapsed" for labels in counts.values() for label in labels) >= 6
     assert sum(label == "fine" for labels in counts.values() for label in labels) >= 6
-    assert all(sum(f.stat().st_size for f in (KEPT / name).iterdir()) < 32_000 for name in RUNS)
+    assert all(sum(f.stat().st_size for f in (KEPT / name).iterdir()) < 56_000 for name in RUNS)
 
 
 # -- The detector on made-up looks ------------------------------------------------------------------------------------

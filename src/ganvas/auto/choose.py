@@ -10,7 +10,7 @@ from typing import Any
 from ganvas.auto import expected, rules
 from ganvas.auto.choice import Choice, Reason
 from ganvas.auto.pace import pace
-from ganvas.auto.pictures import looks, sizes
+from ganvas.auto.pictures import Looks, looks, sizes
 from ganvas.auto.rules import Length
 from ganvas.config import io
 from ganvas.config.run import RunConfig, TrainConfig
@@ -23,6 +23,8 @@ from ganvas.units import format_duration, parse_duration
 
 NAME = "auto"
 DEFAULT_BUDGET = "30m"
+FEATURES = "efficientnet-lite0"
+LABELS = ("family.generator.labels", "family.discriminator.labels")
 REFERENCE_PICTURES = 5_000
 """Real pictures whose features tell how varied they are: those that the run's evaluations compare with, made once."""
 
@@ -58,18 +60,12 @@ def choose(data: str | Path, *, settings: Iterable[str] = (), overrides: Mapping
     else:
         side, reason = rules.resolution(sizes(data, config.data), length, rate)
         reasons.append(reason)
-    recipe = rules.RECIPES[min((r for r in rules.RECIPES if r >= side), default=max(rules.RECIPES))]
-    here = _base(str(data), recipe, {"data.resolution": side}, given)
-    packed = resolve_config(data, here.data, quiet=quiet)
-    net = load_features(here.evaluation.features if here.evaluation else "efficientnet-lite0", device=str(device))
-    seen = looks(packed, reference(packed.split("train"), packed.checksum, net, limit=REFERENCE_PICTURES, quiet=quiet).features)
-    reasons.append(Reason("networks", recipe, io.recipe(recipe).about))
-    keys: dict[str, Any] = {"data.resolution": side}
-    for decide in (rules.labels, rules.mirroring, rules.batch):
-        decided, reason = decide(seen)
-        if not set(decided) & set(given):  # what was asked for needs no reason, and what goes with it is asked for too
-            keys |= decided
-            reasons.append(reason)
+    packed = resolve_config(data, _base(str(data), rules.RECIPES[64], {"data.resolution": side}, given).data, quiet=quiet)
+    net = load_features(config.evaluation.features if config.evaluation else FEATURES, device=str(device))
+    real = reference(packed.split("train"), packed.checksum, net, limit=REFERENCE_PICTURES, quiet=quiet)
+    seen = looks(packed, real.features)
+    recipe, keys, decided = _decide(seen, side, given)
+    reasons += decided
     chosen = _base(str(data), recipe, keys, given)
     fast = pace(chosen, len(packed.classes), device, precision)
     shown = length.shown(fast, seen.pictures)
@@ -81,6 +77,25 @@ def choose(data: str | Path, *, settings: Iterable[str] = (), overrides: Mapping
     seconds = length.takes(fast, seen.pictures)
     reasons.append(_machine(fast, shown, seen.pictures, seconds, length, f"{device}, {precision}"))
     return Choice(chosen, tuple(reasons), fast, shown, seconds, expected.sentence(seen, chosen.data.resolution, shown))
+
+
+def _decide(seen: Looks, side: int, given: Mapping[str, Any]) -> tuple[str, dict[str, Any], list[Reason]]:
+    """The recipe, the config's keys and the reasons, as far as pictures decide. What was asked for needs no reason."""
+    reasons: list[Reason] = []
+    conditional, reason = rules.labels(seen)
+    asked = [given[key] for key in LABELS if key in given]
+    if asked:
+        conditional = any(value is not None for value in asked)
+    else:
+        reasons.append(reason)
+    recipe, keys, reason = rules.networks(seen, side, conditional)
+    reasons.append(reason)
+    for rule in (rules.mirroring, rules.batch):
+        decided, reason = rule(seen)
+        if not set(decided) & set(given):
+            keys |= decided
+            reasons.append(reason)
+    return recipe, {"data.resolution": side, **keys}, reasons
 
 
 def _machine(fast: float, shown: int, count: int, seconds: float, length: Length, machine: str) -> Reason:
@@ -98,6 +113,8 @@ def _base(data: str, recipe: str, keys: Mapping[str, Any], given: Mapping[str, A
     """A recipe with what was decided, and then what was asked for."""
     values = io.parse(io.recipe_text(recipe), recipe)
     values["name"] = NAME
+    for part in ("data", "train", "log", "samples", "checkpoint"):  # what is the user's or decided here, not the recipe's
+        values.pop(part, None)
     length = {} if any(f"train.{name}" in given for name in io.LENGTHS) else {"train.budget": DEFAULT_BUDGET}
     for key, value in rules.merged({"data.path": data}, length, keys, given).items():
         io.assign(values, key, value, "--set" if key in given else NAME)

@@ -1,7 +1,6 @@
 """How good pictures will be: what the same recipe did on other pictures, of which those that vary most like the user's count.
 
-`expected.json` holds these runs; `python benchmarks/quality.py expected ATTEMPT` writes it from `benchmarks/quality/`, and
-its words are of somebody who looked at the grids.
+`expected.json` holds these runs, one for each kind of pictures: the evaluations of each, and what somebody saw in its grids.
 """
 
 from __future__ import annotations
@@ -14,6 +13,7 @@ from importlib import resources
 from itertools import pairwise
 
 from ganvas.auto.pictures import Looks
+from ganvas.auto.rules import FLAT
 
 
 @dataclass(frozen=True)
@@ -22,13 +22,15 @@ class Tried:
 
     about: str
     """In words, such as `photographs of cats`."""
+    drawn: bool
+    """Whether they are drawings, which get other networks than photographs."""
     resolution: int
     pictures: int
     variety: float
     features: str
     """The network whose features the KID is of."""
     curve: tuple[tuple[int, float], ...]
-    """Pictures shown, and KID, in order; the mean over seeds."""
+    """Pictures shown, and KID, in order."""
     words: tuple[tuple[int, str], ...]
     """Pictures shown, and what a grid looked like then."""
 
@@ -62,7 +64,8 @@ def sentence(looks: Looks, resolution: int, shown: int) -> str:
     known = tried()
     if not known:
         return "nothing is known of this recipe yet: look at the grids while it trains"
-    like = min(known, key=lambda t: abs(math.log(t.variety / max(looks.variety, 1e-9))))
+    alike = [t for t in known if t.drawn == (looks.flatness >= FLAT)] or known
+    like = min(alike, key=lambda t: abs(math.log(t.variety / max(looks.variety, 1e-9))))
     at, kid = like.kid(shown)
     when = f"after {at:,} shown" if at >= shown else f"after {at:,} shown, the most that was tried,"
     text = (

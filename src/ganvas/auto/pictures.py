@@ -27,6 +27,8 @@ SIZED = 200
 MIRRORED = 1_000
 """Pictures that the test of mirroring looks at, at most; fewer than `FEWEST_MIRRORED` say nothing."""
 FEWEST_MIRRORED = 100
+FLATTENED = 500
+"""Pictures whose flatness is measured, at most."""
 _BLOCK = 100
 _RIDGE = 0.1
 _SIDE = 64
@@ -54,6 +56,8 @@ class Looks:
     """Share of pictures that a linear classifier tells from their mirror images, 0.5 where it can't; None: too few pictures."""
     variety: float
     """How many directions the pictures' features vary in (`effective_rank`)."""
+    flatness: float
+    """`flatness` of the pictures: from 0 to 1."""
 
 
 def sizes(data: str | Path, config: DataConfig, quiet: bool = True) -> Sizes:
@@ -116,7 +120,15 @@ def looks(dataset: PackedDataset, features: Tensor) -> Looks:
         counts=dict(zip(dataset.classes, counts, strict=True)) if counts else {},
         handedness=handedness(split),
         variety=effective_rank(features),
+        flatness=flatness(split),
     )
+
+
+def flatness(split: Split) -> float:
+    """The median picture's share of neighbouring pixels that are alike to one level: low in photographs, high in drawings."""
+    pixels = split.gather(permutation(len(split), "flatness")[:FLATTENED]).astype(np.int16)
+    alike = np.abs(pixels[:, :, 1:] - pixels[:, :, :-1]).max(3) <= 1
+    return float(np.median(alike.mean((1, 2))))
 
 
 def effective_rank(features: Tensor) -> float:

@@ -54,7 +54,9 @@ class ProjectedDiscriminator(Part):
     )
     slope: float = Field(default=0.2, ge=0, lt=1, description="leaky ReLU's slope below zero")
     r1: float = Field(
-        default=0.0, ge=0, description="weight of the squared gradient of the discriminators at the mixed features of real pictures; 0: none"
+        default=0.0,
+        ge=0,
+        description="weight of the squared gradient of the discriminators at the mixed features of real pictures; 0: none",
     )
     pixels: int | None = Field(
         default=None, ge=1, description="first maps of a further discriminator, which sees the picture itself; null: there is none"

@@ -51,9 +51,7 @@ def on_engine(generator: nn.Module, name: str) -> nn.Module:
     kind, _, exact = name.partition("/")
     count = parts(generator)
     if not count:
-        raise UsageError(
-            f'this network has no engine "{name}": only DCGAN, SNGAN, SAGAN, BigGAN and FastGAN have others than eager'
-        )
+        raise UsageError(f'this network has no engine "{name}": only DCGAN, SNGAN, SAGAN, BigGAN and FastGAN have others than eager')
     if kind not in ENGINES or (exact and (not exact.isdecimal() or int(exact) > count)):
         raise UsageError(f'"{name}" is no engine: expected auto, eager, fp16, bf16 or fp32, or fp16/1 to fp16/{count} with parts in fp32')
     made = faster(generator, ENGINES[kind], int(exact or 0))
