@@ -22,8 +22,8 @@ RUN := runs/demo-$(shell date +%Y%m%d-%H%M%S)
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-6s %s\n", $$1, $$2}' Makefile
 
-demo: $(VENV)/.installed ## train the emoji recipe for BUDGET (10m), score it, and show where the results are
-	@$(GANVAS) train emoji --data builtin:emoji --budget $(BUDGET) --out $(RUN)
+demo: $(VENV)/.installed ## train on the built-in emoji for BUDGET (10m), score it, and show where the results are
+	@$(GANVAS) train --data builtin:emoji --budget $(BUDGET) --out $(RUN)
 	@$(GANVAS) evaluate $(RUN)
 	@$(GANVAS) sample $(RUN) $(RUN)/generated --grid --quiet > /dev/null
 	@echo
