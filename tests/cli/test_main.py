@@ -90,7 +90,7 @@ sys.exit(f"loaded {{found}}" if found else 0)
         (["train", "dcgan64", "--data", "x", "--precision", "fp8"], ["--precision", "bf16"]),
         (["train", "dcgan64", "--data", "x", "--images", "5", "--budget", "3m"], ["--images and --budget"]),
         (["train", "dcgan64"], ["--data"]),
-        (["train"], ["recipe", "ganvas recipes"]),
+        (["train"], ["--data", "builtin:emoji"]),
         (["train", "dcgan46", "--data", "x"], ['no recipe "dcgan46"', 'did you mean "dcgan64"']),
         (["train", "nowhere.yaml", "--data", "x"], ["nowhere.yaml", "can't be read"]),
         (["train", "dcgan64", "--data", "x", "--set", "sede=1"], ['did you mean "seed"']),
