@@ -54,6 +54,10 @@ def test_training_without_a_recipe(ganvas: Callable[..., Any], packed: Path, tmp
     assert {"reasons", "pictures_per_second", "expectation"} <= set(chosen)
     assert chosen["reasons"][0]["because"]
     assert "mirroring" in run.report_file.read_text()
+    taken = ganvas("train", "--data", packed, "--out", tmp_path / "run")
+    assert taken.status == 1
+    assert "holds a run already" in taken.err
+    assert "measured" not in taken.err
     again = ganvas("train", "--resume", tmp_path / "run", "--images", 128)
     assert again.status == 0, again.err
 

@@ -81,7 +81,7 @@ def test_photographs_and_drawings_get_other_networks(flatness: float, side: int,
     assert config.family.conditional is conditional
 
 
-@pytest.mark.parametrize(("handedness", "flip"), [(None, True), (0.5, True), (0.69, True), (0.71, False), (0.95, False)])
+@pytest.mark.parametrize(("handedness", "flip"), [(None, True), (0.5, True), (0.59, True), (0.61, False), (0.95, False)])
 def test_pictures_with_a_left_and_a_right_are_not_mirrored(handedness: float | None, flip: bool) -> None:
     assert rules.mirroring(seen(handedness=handedness))[0] == {"augment.flip": flip}
 

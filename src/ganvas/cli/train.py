@@ -101,6 +101,10 @@ def train(
     _check(ctx, changes, older, freeze)
     config: RunConfig | Choice
     if recipe == _AUTO or (recipe is None and older is None):
+        if out is not None and not dry_run:
+            from ganvas.runs import check_free
+
+            check_free(out)  # said before the choice takes its time
         config = _chosen(ctx, data, settings, changes, older, freeze, quiet)
     else:
         config = _config(recipe, settings, changes, older, freeze)
