@@ -165,7 +165,7 @@ def train(
     begun = time.time() if started is None else started
     where = None if out is None else Path(out)
     if where is not None:
-        runs.check_free(where)  # said before the choice takes its time
+        runs.check_free(where)  # said before choosing and preparing take their time
     loaded, chosen = _config(config, data, quiet)
     from ganvas.verbs import training
 

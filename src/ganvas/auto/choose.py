@@ -17,7 +17,7 @@ from ganvas.config.run import RunConfig, TrainConfig
 from ganvas.data.prepare import resolve_config
 from ganvas.errors import UsageError
 from ganvas.features.backbone import load_features
-from ganvas.metrics.reference import reference
+from ganvas.metrics.reference import TRAINING_CAP, reference
 from ganvas.training.device import choose_device, choose_precision, set_up
 from ganvas.units import format_duration, parse_duration
 
@@ -25,8 +25,6 @@ NAME = "auto"
 DEFAULT_BUDGET = "30m"
 FEATURES = "efficientnet-lite0"
 LABELS = ("family.generator.labels", "family.discriminator.labels")
-REFERENCE_PICTURES = 5_000
-"""Real pictures whose features tell how varied they are: those that the run's evaluations compare with, made once."""
 
 
 def choose(data: str | Path, *, settings: Iterable[str] = (), overrides: Mapping[str, Any] | None = None, quiet: bool = False) -> Choice:
@@ -62,7 +60,7 @@ def choose(data: str | Path, *, settings: Iterable[str] = (), overrides: Mapping
         reasons.append(reason)
     packed = resolve_config(data, _base(str(data), rules.RECIPES[64], {"data.resolution": side}, given).data, quiet=quiet)
     net = load_features(config.evaluation.features if config.evaluation else FEATURES, device=str(device))
-    real = reference(packed.split("train"), packed.checksum, net, limit=REFERENCE_PICTURES, quiet=quiet)
+    real = reference(packed.split("train"), packed.checksum, net, limit=TRAINING_CAP, quiet=quiet)
     seen = looks(packed, real.features)
     recipe, keys, decided = _decide(seen, side, given)
     reasons += decided
@@ -73,7 +71,7 @@ def choose(data: str | Path, *, settings: Iterable[str] = (), overrides: Mapping
     if "ema" not in {key.partition(".")[0] for key in given}:
         keys |= average
         reasons.append(reason)
-    chosen = _base(str(data), recipe, rules.merged(keys, rules.grids(shown)), given)
+    chosen = _base(str(data), recipe, keys | rules.grids(shown), given)
     seconds = length.takes(fast, seen.pictures)
     reasons.append(_machine(fast, shown, seen.pictures, seconds, length, f"{device}, {precision}"))
     return Choice(chosen, tuple(reasons), fast, shown, seconds, expected.sentence(seen, chosen.data.resolution, shown))
@@ -116,7 +114,7 @@ def _base(data: str, recipe: str, keys: Mapping[str, Any], given: Mapping[str, A
     for part in ("data", "train", "log", "samples", "checkpoint"):  # what is the user's or decided here, not the recipe's
         values.pop(part, None)
     length = {} if any(f"train.{name}" in given for name in io.LENGTHS) else {"train.budget": DEFAULT_BUDGET}
-    for key, value in rules.merged({"data.path": data}, length, keys, given).items():
+    for key, value in ({"data.path": data} | length | dict(keys) | dict(given)).items():
         io.assign(values, key, value, "--set" if key in given else NAME)
     return io.validate(values, NAME)
 

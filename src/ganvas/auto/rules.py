@@ -159,8 +159,3 @@ def _round(value: float) -> int:
     """To two digits."""
     digits = max(0, int(math.log10(max(value, 1))) - 1)
     return int(round(value, -digits))
-
-
-def merged(*parts: Mapping[str, Any]) -> dict[str, Any]:
-    """All keys; where one comes twice, the last."""
-    return {key: value for part in parts for key, value in part.items()}

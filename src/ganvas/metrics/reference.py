@@ -28,6 +28,8 @@ MOMENTS_CAP = 50_000
 """Real pictures whose features enter the mean and covariance, at most: as many as published FIDs use."""
 FEATURES_CAP = 10_000
 """Real pictures whose features are kept, for KID, precision and recall, at most."""
+TRAINING_CAP = 5_000
+"""Real pictures that the KID of a training run is measured against, at most; whoever looks at as many finds them in the cache."""
 FORMAT = "ganvas-reference-1"
 _BLOCK = 512
 

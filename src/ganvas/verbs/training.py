@@ -25,7 +25,7 @@ from ganvas.errors import RunError, UsageError
 from ganvas.families import build_family
 from ganvas.families.base import Family
 from ganvas.features.backbone import load_features
-from ganvas.metrics.evaluate import reference
+from ganvas.metrics.reference import TRAINING_CAP, reference
 from ganvas.monitor.best import BestCheckpoint
 from ganvas.monitor.health import HealthMonitor
 from ganvas.nn.kernels import calls as kernels
@@ -38,10 +38,6 @@ from ganvas.training.stream import class_weights
 from ganvas.training.transfer import freeze_first, take_over
 from ganvas.units import format_duration, parse_duration
 from ganvas.verbs.real import write_real
-
-REFERENCE_PICTURES = 5_000
-"""Real pictures that the KID of a training run is measured against."""
-
 
 REAL_LOOKS = 64
 """Real pictures that the looks of as many generated ones are compared with."""
@@ -201,8 +197,6 @@ def start(
     chosen: dict[str, Any] | None = None,
 ) -> tuple[RunFolder, Outcome]:
     """Train a new run; see `ganvas.train`. `chosen`: how its config was, for the provenance."""
-    if out is not None:
-        runs.check_free(out)  # said before minutes are spent on preparing data
     setting = replace(transfer(prepare_setting(config, family, quiet)), chosen=chosen)
     folder = new_run(setting, out, custom=family is not None)
     with sole_writer(folder):
@@ -235,7 +229,7 @@ def evaluation_hook(setting: Setting, quiet: bool) -> BestCheckpoint | None:
         return None
     net = load_features(config.features, device=str(setting.device))
     split = setting.data.split("train")
-    real = reference(split, setting.data.checksum, net, limit=REFERENCE_PICTURES, quiet=quiet)
+    real = reference(split, setting.data.checksum, net, limit=TRAINING_CAP, quiet=quiet)
     pixels = torch.from_numpy(split.gather(torch.arange(min(64, len(split))).numpy()))
     net.features(pixels)
     begun = time.perf_counter()

@@ -272,6 +272,10 @@ struct stretch {
     float slope;
 };
 
+static void over_stretches(work_t work, struct stretch job, int threads) {
+    over_chunks(work, &job, (job.numbers + STRETCH - 1) / STRETCH, threads);
+}
+
 static void activate_chunk(const void *given, count chunk) {
     const struct stretch *job = given;
     count end = least(job->numbers, (chunk + 1) * STRETCH);
@@ -283,8 +287,7 @@ static void activate_chunk(const void *given, count chunk) {
 }
 
 void ganvas_activate(const bf16 *x, bf16 *out, count numbers, float slope, int threads) {
-    struct stretch job = {.x = x, .out = out, .numbers = numbers, .slope = slope};
-    over_chunks(activate_chunk, &job, (numbers + STRETCH - 1) / STRETCH, threads);
+    over_stretches(activate_chunk, (struct stretch){.x = x, .out = out, .numbers = numbers, .slope = slope}, threads);
 }
 
 static void passed_chunk(const void *given, count chunk) {
@@ -298,8 +301,7 @@ static void passed_chunk(const void *given, count chunk) {
 
 /* From the output, whose signs are the input's. */
 void ganvas_activate_backward(const bf16 *y, const bf16 *dy, bf16 *dx, count numbers, float slope, int threads) {
-    struct stretch job = {.x = y, .dy = dy, .out = dx, .numbers = numbers, .slope = slope};
-    over_chunks(passed_chunk, &job, (numbers + STRETCH - 1) / STRETCH, threads);
+    over_stretches(passed_chunk, (struct stretch){.x = y, .dy = dy, .out = dx, .numbers = numbers, .slope = slope}, threads);
 }
 
 static void clamp_chunk(const void *given, count chunk) {
@@ -317,8 +319,7 @@ static void clamp_chunk(const void *given, count chunk) {
 
 /* min(max(x, 0), top) */
 void ganvas_clamp(const bf16 *x, bf16 *out, count numbers, float top, int threads) {
-    struct stretch job = {.x = x, .out = out, .numbers = numbers, .slope = top};
-    over_chunks(clamp_chunk, &job, (numbers + STRETCH - 1) / STRETCH, threads);
+    over_stretches(clamp_chunk, (struct stretch){.x = x, .out = out, .numbers = numbers, .slope = top}, threads);
 }
 
 static void clamped_chunk(const void *given, count chunk) {
@@ -335,8 +336,7 @@ static void clamped_chunk(const void *given, count chunk) {
 
 /* From the output, which is at an end of the range where no gradient passes. */
 void ganvas_clamp_backward(const bf16 *y, const bf16 *dy, bf16 *dx, count numbers, float top, int threads) {
-    struct stretch job = {.x = y, .dy = dy, .out = dx, .numbers = numbers, .slope = top};
-    over_chunks(clamped_chunk, &job, (numbers + STRETCH - 1) / STRETCH, threads);
+    over_stretches(clamped_chunk, (struct stretch){.x = y, .dy = dy, .out = dx, .numbers = numbers, .slope = top}, threads);
 }
 
 /* -- Gates -----------------------------------------------------------------------------------------------------------
