@@ -8,26 +8,18 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
-import hashlib
 import math
-import os
-import platform
-import shutil
-import subprocess
-import sys
-import tempfile
 from collections.abc import Sequence
 from functools import lru_cache
-from pathlib import Path
+from importlib import resources
 
 import numpy as np
 from PIL import Image
 
-SOURCE = Path(__file__).with_name("lanczos.c")
-_OPTIONS = ("-O3", "-std=c11", "-ffp-contract=off", "-shared", "-fPIC")
+from ganvas import native
+
+_FLAGS = ("-O3", "-std=c11", "-ffp-contract=off")
 """No contraction: a fused multiplication and addition would give other bits than Pillow's."""
-_COMPILERS = ("cc", "gcc", "clang")
-_COMPILING_SECONDS = 60
 REDUCING_GAP = 4.0
 """Pillow is asked to average whole pixels first, down to no less than this many times the target: from twice that on it does."""
 
@@ -35,9 +27,8 @@ REDUCING_GAP = 4.0
 class Lanczos:
     """The compiled resizing."""
 
-    def __init__(self, path: Path):
-        """Load the library at `path`. Raises OSError or AttributeError if it is none of ours."""
-        library = ctypes.CDLL(str(path))
+    def __init__(self, library: ctypes.CDLL):
+        """Raises AttributeError if the library is none of ours."""
         number, place, real = ctypes.c_int32, ctypes.c_void_p, ctypes.c_float
         self._weigh, self._resize = library.ganvas_weights, library.ganvas_resize
         self._weigh.argtypes = [number, real, real, number, number, place, place, place]
@@ -83,45 +74,18 @@ def _given(weights: tuple[np.ndarray, np.ndarray, np.ndarray]) -> tuple[int, ...
     return *weights[2].shape, *(part.ctypes.data for part in weights)
 
 
-def load(cache: Path, compiling: bool = True) -> Lanczos | None:
-    """The compiled resizing, from the folder `cache` or, if `compiling`, made there in half a second.
+def load(compiling: bool = True) -> Lanczos | None:
+    """The compiled resizing, from the cache or, if `compiling`, made in half a second.
 
-    None where there is no compiler, the folder can't be written to, or a picture's bits are not Pillow's.
+    None where it can't be had, or a picture's bits are not Pillow's.
     """
-    options = [*_OPTIONS, *_vectors()]
-    key = hashlib.sha256("\0".join([SOURCE.read_text(encoding="utf-8"), *options, platform.machine(), sys.platform]).encode())
-    path = cache / f"lanczos-{key.hexdigest()[:16]}.so"
-    if not path.exists() and not (compiling and _compile(path, options)):
-        return None
-    with contextlib.suppress(OSError, AttributeError):
-        found = Lanczos(path)
+    source = resources.files("ganvas.data").joinpath("lanczos.c").read_bytes()
+    vectors = ["-mavx2"] if "avx2" in native.instructions() else []
+    with contextlib.suppress(native.Unavailable, AttributeError):
+        found = Lanczos(native.load("lanczos", source, [*_FLAGS, *vectors], compiling=compiling))
         if _same_bits(found):
             return found
     return None
-
-
-def _vectors() -> list[str]:
-    """The option for the vector instructions that this processor has, where it is not the compiler's own choice."""
-    with contextlib.suppress(OSError):
-        flags = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").split()
-        return ["-mavx2"] if "avx2" in flags else []
-    return []
-
-
-def _compile(path: Path, options: Sequence[str]) -> bool:
-    compiler = os.environ.get("CC") or next(filter(shutil.which, _COMPILERS), None)
-    if compiler is None or sys.platform == "win32":
-        return False
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=path.parent) as folder:
-            made = Path(folder) / path.name
-            command = [*compiler.split(), *options, "-o", str(made), str(SOURCE), "-lm"]
-            subprocess.run(command, check=True, capture_output=True, stdin=subprocess.DEVNULL, timeout=_COMPILING_SECONDS)
-            made.replace(path)  # whole or absent, whoever else compiles just now
-    except (OSError, subprocess.SubprocessError):
-        return False
-    return True
 
 
 def _same_bits(lanczos: Lanczos) -> bool:

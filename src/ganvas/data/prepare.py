@@ -296,7 +296,7 @@ def _make(source: Source, target: Path, arguments: dict[str, Any], quiet: bool, 
     clear_leftovers(target)
     _check_room(target, total * resolution**2 * 3)
     aim = Target(resolution, arguments["crop"], tuple(arguments["background"]))
-    lanczos = load_lanczos(cache_folder() / "compiled", compiling=total >= _COMPILED_FROM)
+    lanczos = load_lanczos(compiling=total >= _COMPILED_FROM)
     rejected = source.rejected + made.rejected
     with new_folder(target) as folder:
         digests, sizes, enlarged = decode_all(source, made, aim, folder, rejected, quiet, threads, lanczos)

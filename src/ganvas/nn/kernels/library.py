@@ -1,35 +1,25 @@
-"""`kernels.c` as a library of this machine: compiled on first use, kept in the cache, loaded by ctypes.
+"""`kernels.c` as a library of this machine, and PyTorch's threads for it.
 
-The file's name is made of everything that its bytes depend on, also the processor's instruction sets, so that a cache
-that several machines share never gives one the other's. Threads are those of the OpenMP library that PyTorch has
-loaded: its entry is handed over after loading, so that the library is linked to none.
+Threads are those of the OpenMP library that PyTorch has loaded: its entry is handed over after loading, so that the
+library is linked to none.
 """
 
 from __future__ import annotations
 
-import contextlib
 import ctypes
-import hashlib
-import os
 import platform
 import re
-import shlex
-import shutil
-import subprocess
 import sys
-import tempfile
 from importlib import resources
 from pathlib import Path
 
 import torch
 
-from ganvas.artifact import cache_folder, write_bytes
-from ganvas.errors import UserError
+from ganvas import native
+from ganvas.native import Unavailable
 
-_COMPILERS = ("cc", "gcc", "clang")
-_SECONDS = 60.0
 # Sums keep their order, so no -ffast-math. Without errno and traps, loops with branches become vectors.
-_FLAGS = ("-std=c11", "-O3", "-fno-math-errno", "-fno-trapping-math", "-fPIC", "-shared")
+_FLAGS = ("-std=c11", "-O3", "-fno-math-errno", "-fno-trapping-math")
 _FLAGS_OF = {"x86_64": ("-march=native", "-mprefer-vector-width=512"), "aarch64": ("-mcpu=native",)}
 
 _POINTER, _COUNT, _FLOAT, _INT = ctypes.c_void_p, ctypes.c_int64, ctypes.c_float, ctypes.c_int
@@ -50,10 +40,6 @@ _SIGNATURES = {
 }
 
 
-class Unavailable(Exception):
-    """Why there is no library, for `ganvas doctor`."""
-
-
 def source() -> bytes:
     """The text of `kernels.c`."""
     return resources.files("ganvas.nn.kernels").joinpath("kernels.c").read_bytes()
@@ -67,61 +53,11 @@ def load() -> ctypes.CDLL:
     """
     if sys.platform != "linux" or platform.machine() not in _FLAGS_OF:
         raise Unavailable(f"they are for Linux on {' and '.join(_FLAGS_OF)}")
-    compiler = _compiler()
-    path = cache_folder() / "kernels" / f"kernels-{_key(compiler)}.so"
-    library = None
-    if path.is_file():
-        with contextlib.suppress(OSError):  # damaged: made again
-            library = ctypes.CDLL(str(path))
-    return _declared(library or _compiled(compiler, path))
-
-
-def _compiler() -> list[str]:
-    """The command of what `CC` names, or of the first compiler on the PATH."""
-    given = shlex.split(os.environ.get("CC", ""))
-    for name in given[:1] or _COMPILERS:
-        found = shutil.which(name)
-        if found:
-            return [str(Path(found).resolve()), *given[1:]]
-    raise Unavailable(f"no C compiler on the PATH (looked for {', '.join(given[:1] or _COMPILERS)})")
+    return _declared(native.load("kernels", source(), _flags()))
 
 
 def _flags() -> tuple[str, ...]:
     return _FLAGS + _FLAGS_OF[platform.machine()]
-
-
-def _key(compiler: list[str]) -> str:
-    """Of source, flags, compiler and processor."""
-    stat = Path(compiler[0]).stat()
-    parts = [source().hex(), *_flags(), *compiler, str(stat.st_size), str(stat.st_mtime_ns), platform.machine(), *_processor()]
-    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:24]
-
-
-def _processor() -> list[str]:
-    """What Linux says of the first processor's model and instruction sets."""
-    lines = Path("/proc/cpuinfo").read_text().split("\n\n", 1)[0].splitlines()
-    names = ("model name", "flags", "Features", "CPU implementer", "CPU part")
-    return sorted(line for line in lines if line.partition(":")[0].strip() in names)
-
-
-def _compiled(compiler: list[str], path: Path) -> ctypes.CDLL:
-    name = Path(compiler[0]).name
-    with tempfile.TemporaryDirectory(prefix="ganvas-kernels-") as folder:
-        made = Path(folder, "kernels.so")
-        command = [*compiler, *_flags(), "-x", "c", "-", "-o", str(made), "-lm"]
-        try:
-            ended = subprocess.run(command, input=source(), capture_output=True, timeout=_SECONDS, check=False)
-        except (OSError, subprocess.TimeoutExpired) as error:
-            raise Unavailable(f"{name} did not run: {error}") from error
-        if ended.returncode or not made.is_file():
-            said = ended.stderr.decode(errors="replace").strip().splitlines()
-            raise Unavailable(f"{name} could not compile them: {said[0] if said else f'status {ended.returncode}'}")
-        with contextlib.suppress(UserError, OSError):  # a cache that can't be written: compiled again next time
-            write_bytes(path, made.read_bytes())
-        try:
-            return ctypes.CDLL(str(path if path.is_file() else made))
-        except OSError as error:
-            raise Unavailable(f"what {name} made can't be loaded: {error}") from error
 
 
 def _declared(library: ctypes.CDLL) -> ctypes.CDLL:
