@@ -58,7 +58,7 @@ def train(config: RunConfig, steps: int, precision: str = "fp32", family: Family
 
 
 def curve(name: str) -> dict[str, list[float | None]]:
-    """Losses and mean logits at each step; None where D rests."""
+    """Losses and mean logits at each step; None where D rests, or there is none."""
     _, metrics = train(narrow(name), STEPS)
     return {key: [step.get(key) for step in metrics] for key in SHOWN}
 

@@ -26,8 +26,9 @@ NARROW: dict[str, dict[str, Any]] = {
 def narrow_networks(recipe: str) -> dict[str, Any]:
     """Settings that make a recipe's networks small."""
     family = io.recipe(recipe).family
-    players = {"generator": family.generator.kind, "discriminator": family.discriminator.kind}
-    return {f"family.{player}.{key}": value for player, kind in players.items() for key, value in NARROW[kind].items()}
+    players = {name: part.kind for name in ("generator", "discriminator") if (part := getattr(family, name, None)) is not None}
+    few = {"family.comparison.remembered": 20, "family.comparison.input_size": 64} if hasattr(family, "comparison") else {}
+    return few | {f"family.{player}.{key}": value for player, kind in players.items() for key, value in NARROW[kind].items()}
 
 
 def disks(folder: Path, count: int = 96, size: int = 20, classes: tuple[str, ...] = ("blue", "red")) -> Path:

@@ -35,7 +35,8 @@ def test_steps_train_every_parameter_with_finite_numbers(name: str, precision: s
     before = {f"{m}.{n}": p.clone() for m, module in build(config).modules().items() for n, p in module.named_parameters()}
     family, metrics = train(config, 4, precision)
     assert all(np.isfinite(list(step.values())).all() for step in metrics)
-    assert {"loss_g", "loss_d", "d_real", "d_fake"} <= {key for step in metrics for key in step}
+    expected = {"loss_g"} | ({"loss_d", "d_real", "d_fake"} if "discriminator" in family.modules() else set())
+    assert expected <= {key for step in metrics for key in step}
     after = {f"{m}.{n}": p for m, module in family.modules().items() for n, p in module.named_parameters()}
     # What is added to every logit cancels between real pictures and fakes: always in Wasserstein's loss, and near an
     # undecided critic, where these narrow networks begin, to within bf16's rounding in others.
@@ -63,7 +64,8 @@ def test_a_probe_leaves_no_trace(name: str) -> None:
     modes = {m: module.training for m, module in family.modules().items()}
     batch = Batch(torch.zeros(4, 3, 16, 16), torch.zeros(4, dtype=torch.int64))
     found = family.probe(batch, StepState(0, torch.device("cpu"), "fp32"))
-    assert 0 <= float(found["d_accuracy"]) <= 1
+    assert ("d_accuracy" in found) == ("discriminator" in family.modules())
+    assert 0 <= float(found.get("d_accuracy", 0)) <= 1
     after = {f"{m}.{k}": v for m, module in family.modules().items() for k, v in module.state_dict().items()}
     assert before.keys() == after.keys()
     assert [key for key in before if not torch.equal(before[key], after[key])] == []
@@ -79,6 +81,8 @@ def test_the_first_steps_are_as_ever(name: str) -> None:
     for key, values in golden.items():
         assert len(values) == STEPS
         assert [v is None for v in values] == [v is None for v in now[key]]
+        if all(v is None for v in values):
+            continue
         expected, got = (np.array([v for v in series if v is not None]) for series in (values, now[key]))
         worst = np.abs(got - expected).max() / np.abs(expected).max()
         assert worst < RELATIVE, f"{key} is {worst:.2g} of its largest value off"

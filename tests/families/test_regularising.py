@@ -60,7 +60,7 @@ def test_consistency_has_the_terms_that_have_a_weight() -> None:
 
 def test_a_constant_critic_is_consistent_and_a_constant_generator_is_not_spread() -> None:
     config = tiny(family__regulariser=ALL).family.regulariser
-    regulariser = build_regulariser(config, 0, 16)
+    regulariser = build_regulariser(config, 0, 16, 0)
     assert regulariser is not None
     players = players_of(4, lambda latents, like: torch.zeros(len(latents), 3, 16, 16))
     real, fake = Shown("real", 0, torch.randn(4, 3, 16, 16)), Shown("fake", 0, torch.zeros(4, 3, 16, 16), latents=torch.randn(4, 6))
@@ -75,7 +75,7 @@ def test_a_constant_critic_is_consistent_and_a_constant_generator_is_not_spread(
 def test_neighbours_are_as_near_as_asked_and_changes_are_small() -> None:
     seen: list[Any] = []
     config = tiny(family__regulariser={**ALL, "noise": 0.03}).family.regulariser
-    regulariser = build_regulariser(config, 0, 16)
+    regulariser = build_regulariser(config, 0, 16, 0)
     assert regulariser is not None
     z = torch.randn(500, 20)
 

@@ -11,6 +11,7 @@ from curves import build, narrow
 from ganvas.config import ProjectedDiscriminator, io
 from ganvas.errors import UsageError
 from ganvas.features.efficientnet import PYRAMID
+from ganvas.features.pyramid import resized
 from ganvas.models import build_discriminator
 from ganvas.models.projected import Discriminator, Mixing
 
@@ -79,11 +80,11 @@ def test_scales_are_mixed_from_the_coarsest_to_the_finest() -> None:
 
 @pytest.mark.parametrize(("resolution", "size", "seen"), [(16, None, 64), (64, None, 64), (128, None, 128), (64, 96, 96), (128, 64, 64)])
 def test_the_frozen_network_sees_pictures_at_their_own_size_or_the_one_asked_for(resolution: int, size: int | None, seen: int) -> None:
-    network = discriminator(resolution, input_size=size)
-    assert network._resized(torch.zeros(1, 3, resolution, resolution)).shape == (1, 3, seen, seen)
+    assert resized(torch.zeros(1, 3, resolution, resolution), network.input_size).shape == (1, 3, seen, seen)
+    assert resized(torch.zeros(1, 3, resolution, resolution, network.input_size)).shape == (1, 3, seen, seen)
     assert network(torch.zeros(1, 3, resolution, resolution)).isfinite().all()
     flat = torch.full((1, 3, resolution, resolution), 0.5)
-    assert torch.allclose(network._resized(flat), torch.full((1, 3, seen, seen), 0.5))
+    assert torch.allclose(resized(flat, network.input_size), torch.full((1, 3, seen, seen), 0.5))
 
 
 def test_batch_norm_follows_each_convolution_but_the_last_if_wanted() -> None:
@@ -139,7 +140,7 @@ def test_r1_is_the_squared_gradient_at_the_mixed_features() -> None:
     assert torch.allclose(logits, network(images), atol=1e-4)
     # By finite differences along the gradient itself: D(f + h g / |g|) - D(f) = h |g|.
     with torch.no_grad():
-        maps = network.mixing(network.frozen(network._resized(images)))
+        maps = network.mixing(network.frozen(resized(images, network.input_size)))
     leaves = [x.clone().requires_grad_() for x in maps]
     gradients = torch.autograd.grad(network._logits(leaves, images, None).mean(1).sum(), leaves)
     size = torch.stack([g.square().flatten(1).sum(1) for g in gradients]).sum(0).sqrt()

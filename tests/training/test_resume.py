@@ -118,6 +118,13 @@ SETTINGS = {
         "recipe": "r3gan32",
         "family__regulariser": {"kind": "consistency", "real": 10, "fake": 10, "latent": 5, "spread": 0.5},
     },
+    # The real pictures that are remembered, before and after all places are taken, alone and beside a discriminator.
+    "matching": {"recipe": "matching32", "family__generator__labels": "embedding", "train__precision": "bf16"},
+    "matching beside": {
+        "family__regulariser": {"kind": "matching", "remembered": 40, "refresh": 3, "input_size": 64},
+        "family__generator__labels": "onehot",
+        "family__discriminator__labels": "projection",
+    },
     "relativistic": {"recipe": "sngan32-diffaug", "family__loss": {"kind": "relativistic_hinge"}},
 }
 

@@ -1,7 +1,8 @@
 """The config models of a run, and YAML in and out. Free of torch."""
 
 from ganvas.config.data import AugmentConfig, DataConfig
-from ganvas.config.family import Family, GanConfig, LatentConfig
+from ganvas.config.family import Family, GanConfig, LatentConfig, MatchingConfig
+from ganvas.config.matching import Comparison
 from ganvas.config.model import DcganDiscriminator, DcganGenerator, MlpDiscriminator, MlpGenerator
 from ganvas.config.modern import FastganDiscriminator, FastganGenerator, ProjectedDiscriminator, R3ganDiscriminator, R3ganGenerator
 from ganvas.config.objective import (
@@ -13,6 +14,7 @@ from ganvas.config.objective import (
     HingeLoss,
     LeastSquaresLoss,
     LecamRegulariser,
+    MatchingRegulariser,
     OrthogonalRegulariser,
     PathLengthRegulariser,
     R1Penalty,
@@ -34,6 +36,7 @@ __all__ = [
     "BigganDiscriminator",
     "BigganGenerator",
     "CheckpointConfig",
+    "Comparison",
     "ConsistencyRegulariser",
     "DataConfig",
     "DcganDiscriminator",
@@ -51,6 +54,8 @@ __all__ = [
     "LeastSquaresLoss",
     "LecamRegulariser",
     "LogConfig",
+    "MatchingConfig",
+    "MatchingRegulariser",
     "MlpDiscriminator",
     "MlpGenerator",
     "OrthogonalRegulariser",

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
 from ganvas.config.base import Part
+from ganvas.config.matching import Comparison
 from ganvas.config.model import DcganDiscriminator, DcganGenerator, Discriminator, Generator
+from ganvas.config.modern import FastganGenerator
 from ganvas.config.objective import (
     AdaptiveAugment,
     BceLoss,
@@ -45,7 +47,8 @@ class GanConfig(Part):
     penalty: Penalty | None = None
     regulariser: Regulariser | None = Field(
         default=None,
-        description="of the generator's weights (orthogonal) or path lengths, or of what the discriminator says (lecam, consistency)",
+        description="of the generator's weights (orthogonal), path lengths or pictures' features (matching), or of what the discriminator "
+        "says (lecam, consistency)",
     )
     critic_augment: CriticAugment | None = None
     optimizer_g: Optimizer = AdamConfig()
@@ -70,8 +73,8 @@ class GanConfig(Part):
     @property
     def backbones(self) -> tuple[str, ...]:
         """Feature networks in the loss, by the names that `ganvas evaluate --features` has for them: a score on them flatters."""
-        backbone = getattr(self.discriminator, "backbone", None)
-        return (str(backbone),) if backbone else ()
+        found = [getattr(self.discriminator, "backbone", None), getattr(self.regulariser, "backbone", None)]
+        return tuple(dict.fromkeys(name for name in found if name))
 
     @model_validator(mode="after")
     def _consistent(self) -> GanConfig:
@@ -121,4 +124,27 @@ class GanConfig(Part):
         return self
 
 
-Family = GanConfig
+class MatchingConfig(Part):
+    """A generator alone, whose pictures' features are to be distributed as real ones' in a frozen network."""
+
+    kind: Literal["matching"] = "matching"
+    latent: LatentConfig = LatentConfig()
+    generator: Generator = FastganGenerator()
+    comparison: Comparison = Comparison()
+    optimizer_g: Optimizer = AdamConfig()
+    fake_labels: Literal["data", "uniform"] = Field(
+        default="data", description="classes of fakes: as frequent as in the data, or all alike"
+    )
+
+    @property
+    def conditional(self) -> bool:
+        """Whether classes enter the generator."""
+        return self.generator.labels is not None
+
+    @property
+    def backbones(self) -> tuple[str, ...]:
+        """Feature networks in the loss, by the names that `ganvas evaluate --features` has for them: a score on them flatters."""
+        return (self.comparison.backbone,)
+
+
+Family = Annotated[GanConfig | MatchingConfig, Field(discriminator="kind")]

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from ganvas.config.base import Part, kind_or
+from ganvas.config.matching import Comparison
 
 
 class _Noisy(Part):
@@ -156,8 +157,15 @@ class ConsistencyRegulariser(Part):
         return self
 
 
+class MatchingRegulariser(Comparison):
+    """G's pictures should have features that are distributed as real ones' in a frozen network, beside what D says."""
+
+    kind: Literal["matching"] = "matching"
+    weight: float = Field(default=50.0, gt=0)
+
+
 Regulariser = Annotated[
-    OrthogonalRegulariser | PathLengthRegulariser | LecamRegulariser | ConsistencyRegulariser,
+    OrthogonalRegulariser | PathLengthRegulariser | LecamRegulariser | ConsistencyRegulariser | MatchingRegulariser,
     Field(discriminator="kind"),
     kind_or("orthogonal"),
 ]

@@ -5,11 +5,12 @@ from __future__ import annotations
 import torch
 
 from ganvas.config.family import Family as FamilyConfig
-from ganvas.config.family import GanConfig
+from ganvas.config.family import GanConfig, MatchingConfig
 from ganvas.families.base import Family
 from ganvas.families.gan import Gan
+from ganvas.families.matching import Matching
 
-FAMILIES = {GanConfig: Gan}
+FAMILIES = {GanConfig: Gan, MatchingConfig: Matching}
 
 
 def build_family(config: FamilyConfig, *, resolution: int, classes: int, seed: int, device: torch.device) -> Family:
@@ -18,4 +19,4 @@ def build_family(config: FamilyConfig, *, resolution: int, classes: int, seed: i
     Raises:
         UsageError: the config asks for what the data does not have.
     """
-    return FAMILIES[type(config)](config, resolution=resolution, classes=classes, seed=seed, device=device)
+    return FAMILIES[type(config)](config, resolution=resolution, classes=classes, seed=seed, device=device)  # type: ignore[arg-type]

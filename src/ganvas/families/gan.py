@@ -17,21 +17,19 @@ from ganvas.config.family import GanConfig
 from ganvas.config.objective import WassersteinLoss
 from ganvas.errors import UsageError
 from ganvas.families.base import Draw, StepState
+from ganvas.families.fakes import draw_inputs, make
 from ganvas.families.optimizers import anneal, build_optimizer
 from ganvas.families.regularising import Players, Shown, Terms, build_regulariser
-from ganvas.families.samplers import GanSampler, StyleSampler
+from ganvas.families.samplers import GanSampler, StyleSampler, sampler_of
 from ganvas.losses.adversarial import Relativistic, build_loss, class_loss, fake_loss, real_loss
 from ganvas.losses.penalties import build_penalties
 from ganvas.losses.regularisers import per_picture
 from ganvas.models import build_discriminator, build_generator
 from ganvas.models.common import SelfSupervised
 from ganvas.models.ranges import take_uniform_latents
-from ganvas.models.stylegan2 import Generator as StyleGenerator
 from ganvas.nn.norm import batch_norms
 from ganvas.nn.spectral import count_updates
 from ganvas.rng import Draws
-from ganvas.sampling import latent
-from ganvas.sampling.labels import draw_labels
 from ganvas.types import Batch, ClassLogits, Images, Labels, Latents, Logits, PerImage
 
 
@@ -66,7 +64,7 @@ class Gan:
         self.classes = classes if config.conditional else 0
         self.loss = build_loss(config.loss)
         self.penalties = build_penalties(config.penalty)
-        self.regulariser = build_regulariser(config.regulariser, seed, resolution)
+        self.regulariser = build_regulariser(config.regulariser, seed, resolution, self.classes)
         rng.seed_torch(seed, "weights")
         self.generator = build_generator(config.generator, resolution, config.latent.size, self.classes, config.pixel_range)
         if config.latent.distribution == "uniform":
@@ -257,21 +255,10 @@ class Gan:
         return Shown("fake", batch.start, self._make(latents, labels, chance, state), labels, latents, chance)
 
     def _make(self, latents: Latents, labels: Labels | None, chance: Draws | None, state: StepState) -> Images:
-        # What a generator draws beside its latents.
-        more = {"chance": chance} if isinstance(self.generator, StyleGenerator) else {}
-        with state.autocast():
-            return self.generator(latents, labels, **more)
+        return make(self.generator, latents, labels, chance, state)
 
     def _latents(self, start: int, count: int, state: StepState, stream: str) -> tuple[Latents, Labels | None, Draws]:
-        """Latents and classes of fakes, and all further random numbers that theirs are."""
-        latents = latent.draw(self.config.latent, state.seed, start, count, stream=stream).to(state.device)
-        return latents, self._fake_labels(state, start, count, stream), Draws(state.seed, stream, start, count, state.device)
-
-    def _fake_labels(self, state: StepState, start: int, count: int, stream: str) -> Labels | None:
-        if not self.classes:
-            return None
-        weights = torch.ones(self.classes) if self.config.fake_labels == "uniform" or state.label_weights is None else state.label_weights
-        return draw_labels(weights, state.seed, start, count, f"{stream}/label").to(state.device)
+        return draw_inputs(self.config.latent, self.classes, self.config.fake_labels, state, start, count, stream)
 
     @torch.no_grad()
     def probe(self, batch: Batch, state: StepState) -> dict[str, Tensor]:
@@ -294,10 +281,7 @@ class Gan:
 
     def sampler(self, modules: Mapping[str, nn.Module]) -> GanSampler | StyleSampler:
         """Samples with a generator (the family's own, or its average)."""
-        generator = modules["generator"]
-        if isinstance(generator, StyleGenerator):
-            return StyleSampler(generator, self.config.latent)
-        return GanSampler(generator, self.config.latent)
+        return sampler_of(modules["generator"], self.config.latent)
 
 
 def _added(loss: Tensor, terms: Terms, metrics: dict[str, Tensor]) -> Tensor:

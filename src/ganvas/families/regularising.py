@@ -11,10 +11,17 @@ from torch import Tensor, nn
 
 from ganvas import rng
 from ganvas.augment.diffaug import DiffAugment
-from ganvas.config.objective import ConsistencyRegulariser, LecamRegulariser, OrthogonalRegulariser, PathLengthRegulariser
+from ganvas.config.objective import (
+    ConsistencyRegulariser,
+    LecamRegulariser,
+    MatchingRegulariser,
+    OrthogonalRegulariser,
+    PathLengthRegulariser,
+)
 from ganvas.config.objective import DiffAugment as DiffAugmentConfig
 from ganvas.config.objective import Regulariser as RegulariserConfig
 from ganvas.families.base import StepState
+from ganvas.families.comparing import Comparison
 from ganvas.losses.regularisers import Anchors, PathLength, consistency, distance, orthogonal_penalty, path_lengths, usual_weight
 from ganvas.models.stylegan2 import Generator as StyleGenerator
 from ganvas.rng import Draws
@@ -173,13 +180,38 @@ class PathLengths:
         return {"path_length": (0.0, lengths.detach().mean()), "path_length_penalty": (self.weight * config.every, value)}
 
 
+class Matching:
+    """Fakes' features drawn to the distribution of real ones', which says at once where all fakes are alike."""
+
+    def __init__(self, config: MatchingRegulariser, resolution: int, classes: int):
+        self.config, self.comparison = config, Comparison(config, resolution, classes)
+        self.state: nn.Module | None = self.comparison.memory
+
+    def discriminator(self, players: Players, real: Shown, fake: Shown, logits: tuple[Logits, Logits]) -> Terms:
+        """Nothing, but the real pictures are remembered."""
+        with players.state.autocast():
+            self.comparison.see(real.images, real.labels, players.state.step)
+        return {}
+
+    def generator(self, players: Players, fake: Shown) -> Terms:
+        """The energy distance of the fakes, as they are, from the real pictures."""
+        with players.state.autocast():
+            return {"matching": (self.config.weight, self.comparison.distance(fake.images, fake.labels).mean())}
+
+
 REGULARISERS = {OrthogonalRegulariser: Orthogonal, LecamRegulariser: Lecam, ConsistencyRegulariser: Consistency}
 
 
-def build_regulariser(config: RegulariserConfig | None, seed: int, resolution: int) -> Regulariser | None:
-    """The regulariser that a config describes, for pictures of `resolution` pixels a side; None without one."""
+def build_regulariser(config: RegulariserConfig | None, seed: int, resolution: int, classes: int) -> Regulariser | None:
+    """The regulariser that a config describes, for pictures of `resolution` pixels a side and `classes` classes; None without one.
+
+    Raises:
+        UsageError: the weights of a frozen network that it needs are missing.
+    """
     if config is None:
         return None
     if isinstance(config, PathLengthRegulariser):
         return PathLengths(config, resolution)
+    if isinstance(config, MatchingRegulariser):
+        return Matching(config, resolution, classes)
     return REGULARISERS[type(config)](config, seed)  # type: ignore[arg-type]

@@ -77,3 +77,8 @@ class StyleSampler:
             with torch.inference_mode(False), torch.no_grad():
                 self._centres[key] = self.generator.mapping(latents.clone(), labels).mean(0)
         return self._centres[key]
+
+
+def sampler_of(generator: nn.Module, config: LatentConfig) -> GanSampler | StyleSampler:
+    """What draws samples with a generator."""
+    return StyleSampler(generator, config) if isinstance(generator, StyleGenerator) else GanSampler(generator, config)

@@ -18,6 +18,8 @@ from ganvas.types import Images
 
 __all__ = ["PYRAMID", "FrozenPyramid"]
 
+SMALLEST_INPUT = 64
+"""A side at which the coarsest map still has 2x2 pixels."""
 _ROUNDING = 0.1
 
 
@@ -142,3 +144,11 @@ class FrozenPyramid:
 def _close(maps: list[Tensor], right: list[Tensor]) -> bool:
     """Whether maps in bf16 are what they are in float32 but for rounding, which adds up to some per cent in the last."""
     return all(bool((a.float() - b).norm() <= _ROUNDING * b.norm()) for a, b in zip(maps, right, strict=True))
+
+
+def resized(images: Images, side: int) -> Tensor:
+    """Pictures (B, 3, R, R) as the pyramid is to see them: (B, 3, side, side)."""
+    if images.shape[2] == side:
+        return images
+    options: dict[str, Any] = {"mode": "area"} if images.shape[2] > side else {"mode": "bilinear"}
+    return F.interpolate(images, size=(side, side), **options)

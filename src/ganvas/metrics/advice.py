@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from ganvas.config.family import GanConfig
 from ganvas.config.objective import BceLoss, HingeLoss, LeastSquaresLoss, WassersteinLoss
-from ganvas.config.optim import AdamConfig
+from ganvas.config.optim import AdamConfig, Optimizer
 from ganvas.config.run import RunConfig
 
 USUAL_RATE = 2e-4
@@ -32,8 +33,18 @@ def _has(part: Any, name: str) -> bool:
     return getattr(part, name, None) not in (None, False, 0)
 
 
+def _game(config: RunConfig | None) -> GanConfig | None:
+    """The game of two players, where the run is one and its config is known."""
+    return config.family if config is not None and isinstance(config.family, GanConfig) else None
+
+
+def _is_game(config: RunConfig | None) -> bool:
+    return config is None or isinstance(config.family, GanConfig)
+
+
 def _augment(config: RunConfig | None) -> str | None:
-    if config is not None and config.family.critic_augment is not None:
+    game = _game(config)
+    if not _is_game(config) or (game is not None and game.critic_augment is not None):
         return None
     return "augment what D sees: --set 'family.critic_augment={kind: diffaugment, policy: [color, translation]}'"
 
@@ -41,35 +52,42 @@ def _augment(config: RunConfig | None) -> str | None:
 def _lower_rates(config: RunConfig | None) -> str:
     if config is None:
         return "halve the learning rates"
-    g, d = config.family.optimizer_g, config.family.optimizer_d
-    ceiling = USUAL_RATE if isinstance(g, AdamConfig) and isinstance(d, AdamConfig) else float("inf")
-    lr_g, lr_d = min(g.lr / 2, ceiling), min(d.lr / 2, ceiling)
-    return f"lower learning rates: --set family.optimizer_g.lr={lr_g:g} --set family.optimizer_d.lr={lr_d:g}"
+    optimizers = _optimizers(config)
+    ceiling = USUAL_RATE if _game(config) and all(isinstance(o, AdamConfig) for o in optimizers.values()) else float("inf")
+    lower = " ".join(f"--set family.{name}.lr={min(o.lr / 2, ceiling):g}" for name, o in optimizers.items())
+    return f"{'lower learning rates' if len(optimizers) > 1 else 'a lower learning rate'}: {lower}"
 
 
-def _lower_rate_d(config: RunConfig | None) -> str:
-    if config is None:
-        return "halve the discriminator's learning rate"
-    return f"a slower discriminator: --set family.optimizer_d.lr={config.family.optimizer_d.lr / 2:g}"
+def _optimizers(config: RunConfig) -> dict[str, Optimizer]:
+    """By the names of their settings."""
+    game = _game(config)
+    return {"optimizer_g": config.family.optimizer_g} | ({} if game is None else {"optimizer_d": game.optimizer_d})
+
+
+def _lower_rate_d(config: RunConfig | None) -> str | None:
+    game = _game(config)
+    if game is None:
+        return "halve the discriminator's learning rate" if config is None else None
+    return f"a slower discriminator: --set family.optimizer_d.lr={game.optimizer_d.lr / 2:g}"
 
 
 def _adam(config: RunConfig | None) -> str | None:
     if config is None or isinstance(config.family.optimizer_g, AdamConfig):
         return None
-    return "Adam: --set 'family.optimizer_g={kind: adam, lr: 2e-4}' --set 'family.optimizer_d={kind: adam, lr: 2e-4}'"
+    return "Adam: " + " ".join(f"--set 'family.{name}={{kind: adam, lr: 2e-4}}'" for name in _optimizers(config))
 
 
 def _momentum(config: RunConfig | None) -> str | None:
-    players = () if config is None else (config.family.optimizer_g, config.family.optimizer_d)
-    if not any(isinstance(player, AdamConfig) and player.betas[0] > CALM_MOMENTUM for player in players):
+    optimizers = {} if config is None else _optimizers(config)
+    if not any(isinstance(o, AdamConfig) and o.betas[0] > CALM_MOMENTUM for o in optimizers.values()):
         return None
-    return "less momentum: --set 'family.optimizer_g.betas=[0.5, 0.999]' --set 'family.optimizer_d.betas=[0.5, 0.999]'"
+    return "less momentum: " + " ".join(f"--set 'family.{name}.betas=[0.5, 0.999]'" for name in optimizers)
 
 
 def _spectral_norm(config: RunConfig | None) -> str | None:
-    if config is None:
-        return "spectral norm in the discriminator"
-    family = config.family
+    family = _game(config)
+    if family is None:
+        return "spectral norm in the discriminator" if config is None else None
     clipped = isinstance(family.loss, WassersteinLoss) and family.loss.clip is not None
     can = hasattr(family.discriminator, "spectral_norm")
     if not can or _has(family.discriminator, "spectral_norm") or family.penalty is not None or clipped:
@@ -79,7 +97,8 @@ def _spectral_norm(config: RunConfig | None) -> str | None:
 
 
 def _clip(config: RunConfig | None) -> str | None:
-    loss = None if config is None else config.family.loss
+    game = _game(config)
+    loss = None if game is None else game.loss
     if not isinstance(loss, WassersteinLoss) or loss.clip is None:
         return None
     smaller = "" if loss.clip <= 0.01 else "the paper's clip, --set family.loss.clip=0.01, or "
@@ -119,7 +138,8 @@ def _average(config: RunConfig | None) -> str | None:
 
 
 def _smooth(config: RunConfig | None) -> str | None:
-    loss = None if config is None else config.family.loss
+    game = _game(config)
+    loss = None if game is None else game.loss
     if isinstance(loss, BceLoss) and loss.real_target == 1.0:
         return "label smoothing: --set family.loss.real_target=0.9"
     noisy = isinstance(loss, HingeLoss | LeastSquaresLoss) and not loss.label_noise
@@ -131,16 +151,18 @@ def _mirror(config: RunConfig | None) -> str | None:
 
 
 def _penalty(config: RunConfig | None) -> str | None:
-    if config is None or config.family.penalty is not None or isinstance(config.family.loss, WassersteinLoss):
+    game = _game(config)
+    if game is None or game.penalty is not None or isinstance(game.loss, WassersteinLoss):
         return None
-    norm = " --set family.discriminator.norm=null" if _has(config.family.discriminator, "norm") else ""
+    norm = " --set family.discriminator.norm=null" if _has(game.discriminator, "norm") else ""
     return f"R1, a penalty on D's slope at real pictures: --set 'family.penalty={{kind: r1}}'{norm}"
 
 
 def _penalty_weight(config: RunConfig | None) -> str | None:
-    if config is None or config.family.penalty is None:
+    game = _game(config)
+    if game is None or game.penalty is None:
         return None
-    return f"a smaller weight: --set family.penalty.weight={config.family.penalty.weight / 2:g}"
+    return f"a smaller weight: --set family.penalty.weight={game.penalty.weight / 2:g}"
 
 
 def _roll_back(config: RunConfig | None) -> str | None:

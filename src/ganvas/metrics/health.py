@@ -83,7 +83,7 @@ class Detector:
     """What is over."""
 
     def __post_init__(self) -> None:
-        loss = None if self.config is None else self.config.family.loss
+        loss = None if self.config is None else getattr(self.config.family, "loss", None)
         self.memory.critic = isinstance(loss, WassersteinLoss)
         self._courses = [_Course(check) for check in CHECKS]
 

@@ -12,14 +12,14 @@ for one picture took 2.9 ms at 64 pixels, 5.6 ms at 96 and 12.6 ms at 128. At 64
 from __future__ import annotations
 
 import itertools
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ganvas.config.modern import ProjectedDiscriminator
-from ganvas.features.pyramid import PYRAMID, FrozenPyramid
+from ganvas.features.pyramid import PYRAMID, SMALLEST_INPUT, FrozenPyramid, resized
 from ganvas.models.common import needed
 from ganvas.models.residual import BASE, CHANNELS, check_resolution, normalise_weights
 from ganvas.nn.conv import Conv2d, dcgan_init
@@ -27,8 +27,6 @@ from ganvas.nn.embed import ClassEmbedding
 from ganvas.nn.norm import normalise
 from ganvas.nn.resample import Conv1x1, Conv3x3
 from ganvas.types import Images, Labels, Logits, PerImage
-
-SMALLEST_INPUT = 64
 
 
 class Mixing(nn.Module):
@@ -147,7 +145,7 @@ class Discriminator(nn.Module):
 
     def forward(self, images: Images, labels: Labels | None = None) -> Logits:
         """Logits, higher for real; `labels` are needed exactly if the model is conditional."""
-        return self._logits(self.mixing(self.frozen(self._resized(images))), images, labels)
+        return self._logits(self.mixing(self.frozen(resized(images, self.input_size))), images, labels)
 
     def learn(self, images: Images, labels: Labels | None = None) -> tuple[Logits, dict[str, tuple[float, PerImage]]]:
         """Logits of real pictures, and R1 (Mescheder et al. 2018, eq. 9) at the features instead of the pictures.
@@ -158,7 +156,7 @@ class Discriminator(nn.Module):
         if not self.config.r1:
             return self(images, labels), {}
         with torch.no_grad():
-            maps = self.mixing(self.frozen(self._resized(images)))
+            maps = self.mixing(self.frozen(resized(images, self.input_size)))
         with torch.autocast(images.device.type, enabled=False):
             leaves = [x.float().requires_grad_() for x in maps]
             logits = self._logits(leaves, images.float(), labels)
@@ -172,10 +170,3 @@ class Discriminator(nn.Module):
         if self.pixels is not None:
             logits.append(self.pixels(images, labels))
         return torch.cat(logits, 1)
-
-    def _resized(self, images: Images) -> Tensor:
-        side, size = images.shape[2], self.input_size
-        if side == size:
-            return images
-        options: dict[str, Any] = {"mode": "area"} if side > size else {"mode": "bilinear"}
-        return F.interpolate(images, size=(size, size), **options)

@@ -1,0 +1,29 @@
+"""Comparing generated pictures with real ones by a frozen network's features."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from ganvas.config.base import Part
+
+Summary = Literal["whole", "quarters", "deviations", "sixteenths", "pixels", "edges"]
+"""What vectors say of a picture."""
+
+
+class Comparison(Part):
+    """What is compared, and with how many real pictures."""
+
+    backbone: Literal["efficientnet-lite0"] = "efficientnet-lite0"
+    input_size: int | None = Field(
+        default=None, ge=32, le=512, multiple_of=32, description="side that the frozen network sees; null: the pictures', at least 64"
+    )
+    summaries: tuple[Summary, ...] = Field(
+        default=("whole", "quarters", "deviations", "sixteenths", "pixels", "edges"),
+        min_length=1,
+        description="what is compared of the frozen network's maps: means and deviations of whole maps, means or deviations of their "
+        "quarters, means of their sixteenths; of the picture itself, made small; and how much its neighbouring pixels differ",
+    )
+    remembered: int = Field(default=1024, ge=2, description="real pictures, the last ones seen, that a step's fakes are compared with")
+    refresh: int = Field(default=4, ge=1, description="real pictures are taken in at every so many-th step, once that many are remembered")

@@ -1,0 +1,126 @@
+"""Fakes beside the real pictures that were last seen, by a frozen network's features: a loss without a second player."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from ganvas.config.matching import Comparison as ComparisonConfig
+from ganvas.features.pyramid import SMALLEST_INPUT, FrozenPyramid, resized
+from ganvas.features.summaries import summaries
+from ganvas.losses.matching import distances, energy
+from ganvas.types import Images, Labels, PerImage
+
+LEAST_SPREAD = 0.1
+"""A feature's standard deviation, as a share of its group's mean one, that it is taken for at least."""
+
+
+class Memory(nn.Module):
+    """Features of the last real pictures, oldest replaced first.
+
+    They are kept in fp16 as they are. How far each number spreads is measured on the first pictures, until all places are
+    taken, and stays from then on: fakes are always measured by one rule.
+    """
+
+    labels: Tensor
+    seen: Tensor
+    own: Tensor
+
+    def __init__(self, size: int, widths: list[int], classes: int):
+        super().__init__()
+        self.size, self.classes, self.groups = size, classes, range(len(widths))
+        self.register_buffer("labels", torch.zeros(size, dtype=torch.long))
+        self.register_buffer("seen", torch.zeros((), dtype=torch.long))
+        # The mean distance of real pictures from each other, by group.
+        self.register_buffer("own", torch.zeros(len(widths)))
+        for group, width in enumerate(widths):
+            self.register_buffer(f"values{group}", torch.zeros(size, width, dtype=torch.float16))
+            self.register_buffer(f"spread{group}", torch.ones(width))
+        self._measured: list[Tensor] = []
+        self.register_load_state_dict_post_hook(lambda *_: self._measured.clear())
+
+    @property
+    def full(self) -> bool:
+        """Whether all places are taken."""
+        return int(self.seen) >= self.size
+
+    @torch.no_grad()
+    def take(self, features: list[Tensor], labels: Labels | None) -> None:
+        """Remember real pictures: (B, D) of each group."""
+        count = min(len(features[0]), self.size)
+        places = (int(self.seen) + torch.arange(count, device=self.labels.device)) % self.size
+        filling = not self.full
+        if labels is not None:
+            self.labels[places] = labels[:count]
+        for group, x in enumerate(features):
+            self.get_buffer(f"values{group}")[places] = x[:count].half()
+        self.seen += count
+        if filling:
+            for group in self.groups:
+                spread = self._taken(group).std(0, unbiased=False)
+                self.get_buffer(f"spread{group}").copy_(spread.clamp(min=LEAST_SPREAD * float(spread.mean()) + 1e-6))
+            self._measured.clear()
+        reals = self._reals()
+        for group, known in enumerate(reals):
+            if not filling:
+                known[places] = self._by_rule(group, self.get_buffer(f"values{group}")[places].float(), self.labels[places])
+            between = distances(known[places], known)
+            # Each of these pictures is among those remembered, too.
+            self.own[group] = between.sum() / max(1, between.numel() - count)
+
+    def compared(self, features: list[Tensor], labels: Labels | None) -> Tensor:
+        """How far fakes are from what is remembered: for each, the mean over the groups of its part in the energy distance."""
+        parts = [
+            energy(self._by_rule(group, x, labels), known) - self.own[group]
+            for group, (x, known) in enumerate(zip(features, self._reals(), strict=True))
+        ]
+        return torch.stack(parts).mean(0)
+
+    def _taken(self, group: int) -> Tensor:
+        return self.get_buffer(f"values{group}")[: min(int(self.seen), self.size)].float()
+
+    def _reals(self) -> list[Tensor]:
+        """What is remembered, by the rule."""
+        if not self._measured:
+            labels = self.labels[: min(int(self.seen), self.size)]
+            self._measured = [self._by_rule(group, self._taken(group), labels) for group in self.groups]
+        return self._measured
+
+    def _by_rule(self, group: int, x: Tensor, labels: Labels | None) -> Tensor:
+        """Each number in standard deviations, all of a group weighing 1 together, and the class beside them.
+
+        Pictures of two classes are as far apart by that as two of one class mostly are by their features.
+        """
+        x = x / (self.get_buffer(f"spread{group}") * x.shape[1] ** 0.5)
+        return torch.cat([x, F.one_hot(labels, self.classes).to(x)], 1) if self.classes and labels is not None else x
+
+
+class Comparison:
+    """How far a step's fakes are from what is remembered of real pictures."""
+
+    def __init__(self, config: ComparisonConfig, resolution: int, classes: int):
+        """Raises `UsageError` where the frozen network's weights are missing."""
+        self.config, self.input_size = config, config.input_size or max(resolution, SMALLEST_INPUT)
+        self.frozen = FrozenPyramid()
+        with torch.no_grad():
+            widths = [x.shape[1] for x in self.features(torch.zeros(1, 3, resolution, resolution))]
+        self.memory = Memory(config.remembered, widths, classes)
+
+    def features(self, images: Images) -> list[Tensor]:
+        """The vectors (B, D) by which pictures in [-1, 1] are compared, in groups."""
+        maps = self.frozen(resized(images, self.input_size))
+        with torch.autocast(images.device.type, enabled=False):
+            return summaries(self.config.summaries, maps, images)
+
+    @torch.no_grad()
+    def see(self, images: Images, labels: Labels | None, step: int) -> None:
+        """Remember real pictures, where the step is one of those at which that is done."""
+        if not self.memory.full or step % self.config.refresh == 0:
+            self.memory.take(self.features(images), labels if self.memory.classes else None)
+
+    def distance(self, images: Images, labels: Labels | None) -> PerImage:
+        """Each fake's part in the energy distance from the real pictures, a mean over the groups: 0 where none is left, in the mean."""
+        features = self.features(images)
+        with torch.autocast(images.device.type, enabled=False):
+            return self.memory.compared(features, labels)

@@ -1,0 +1,55 @@
+"""The energy distance: against its definition, and what a generator learns from it."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from ganvas.losses.matching import distances, energy
+
+
+def test_distances_are_euclidean() -> None:
+    a, b = torch.randn(5, 7), torch.randn(9, 7)
+    assert torch.allclose(distances(a, b), torch.cdist(a, b), atol=1e-3)
+    assert distances(a, a).diagonal().max() < 0.02
+
+
+def test_it_is_the_definition_up_to_the_real_pictures_own_part() -> None:
+    x, y = torch.randn(6, 3), torch.randn(8, 3) + 1
+    expected = [
+        2 * sum(float((a - b).norm()) for b in y) / 8 - sum(float((a - x[j]).norm()) for j in range(6) if j != i) / 5
+        for i, a in enumerate(x)
+    ]
+    assert energy(x, y).tolist() == pytest.approx(expected, abs=2e-3)
+    assert energy(x[:1], y).tolist() == pytest.approx([2 * float(distances(x[:1], y).mean())])
+
+
+def test_it_is_least_where_both_are_of_one_distribution() -> None:
+    generator = torch.Generator().manual_seed(0)
+
+    def drawn(count: int, spread: float = 1.0, mean: float = 0.0) -> torch.Tensor:
+        return torch.randn(count, 4, generator=generator) * spread + mean
+
+    real = drawn(4000)
+    own = distances(drawn(4000), real).mean()
+    others = {"same": (1.0, 0.0), "shifted": (1.0, 0.5), "narrow": (0.5, 0.0), "one": (1e-3, 0.0), "wide": (2.0, 0.0)}
+    excess = {name: float(energy(drawn(2000, *how), real).mean() - own) for name, how in others.items()}
+    assert abs(excess["same"]) < 0.02
+    assert min(excess["shifted"], excess["narrow"], excess["wide"]) > 0.08
+    assert excess["one"] > 4 * excess["narrow"]
+
+
+def test_its_gradient_is_right_in_the_mean_for_few_fakes() -> None:
+    """The mean gradient over many draws of four fakes and four real ones is that of many against many."""
+    torch.manual_seed(0)
+    fakes, real = torch.randn(2000, 2), torch.randn(2000, 2) + torch.tensor([1.0, 0.0])
+    shift = torch.zeros(2, requires_grad=True)
+    energy(fakes + shift, real).mean().backward()
+    whole, shift.grad = shift.grad, None
+    for _ in range(1500):
+        a, b = torch.randint(2000, (4,)), torch.randint(2000, (4,))
+        (energy(fakes[a] + shift, real[b]).mean() / 1500).backward()
+    assert whole is not None
+    assert shift.grad is not None
+    assert torch.allclose(whole, shift.grad, atol=0.05)
+    assert whole[0] < -0.3
