@@ -80,8 +80,8 @@ def test_scales_are_mixed_from_the_coarsest_to_the_finest() -> None:
 
 @pytest.mark.parametrize(("resolution", "size", "seen"), [(16, None, 64), (64, None, 64), (128, None, 128), (64, 96, 96), (128, 64, 64)])
 def test_the_frozen_network_sees_pictures_at_their_own_size_or_the_one_asked_for(resolution: int, size: int | None, seen: int) -> None:
+    network = discriminator(resolution, input_size=size)
     assert resized(torch.zeros(1, 3, resolution, resolution), network.input_size).shape == (1, 3, seen, seen)
-    assert resized(torch.zeros(1, 3, resolution, resolution, network.input_size)).shape == (1, 3, seen, seen)
     assert network(torch.zeros(1, 3, resolution, resolution)).isfinite().all()
     flat = torch.full((1, 3, resolution, resolution), 0.5)
     assert torch.allclose(resized(flat, network.input_size), torch.full((1, 3, seen, seen), 0.5))
