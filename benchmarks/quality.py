@@ -96,7 +96,7 @@ ATTEMPTS: Mapping[str, Attempt] = {
     "matching": Attempt("matching{side}", conditional=("family.generator.labels=embedding",)),
     "matching-64": Attempt("matching{side}", ("family.comparison.input_size=64",), ("family.generator.labels=embedding",)),
     "matching-128": Attempt("matching{side}", ("family.comparison.input_size=128",), ("family.generator.labels=embedding",)),
-    "projected-matching": Attempt("projected{side}", ("family.regulariser.kind=matching", "family.regulariser.weight=50"), EMBEDDED),
+    "projected-matching": Attempt("projected{side}", ("family.regulariser.kind=matching", "family.regulariser.weight=20"), EMBEDDED),
     # What is tried on Projected GAN, one thing at a time.
     "projected-pixels": Attempt("projected{side}", ("family.discriminator.pixels=32",), EMBEDDED),
     "projected-96": Attempt("projected{side}", ("family.discriminator.input_size=96",), EMBEDDED),

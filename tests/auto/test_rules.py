@@ -72,11 +72,12 @@ def test_labels_are_learnt_where_classes_have_pictures(counts: dict[str, int], l
 @pytest.mark.parametrize("conditional", [True, False])
 @pytest.mark.parametrize(
     ("flatness", "side", "expected"),
-    [(0.1, 64, "projected64"), (0.1, 16, "projected32"), (0.1, 128, "projected128"), (0.1, 256, "projected128"), (0.7, 64, "emoji")],
+    [(0.1, 64, "matching64"), (0.1, 16, "matching32"), (0.1, 128, "matching128"), (0.1, 256, "matching128"), (0.7, 64, "matching64")],
 )
-def test_photographs_and_drawings_get_other_networks(flatness: float, side: int, expected: str, conditional: bool) -> None:
+def test_the_recipe_is_that_of_the_size(flatness: float, side: int, expected: str, conditional: bool) -> None:
     recipe, keys, reason = rules.networks(seen(flatness=flatness), side, conditional)
     assert recipe == reason.chosen == expected
+    assert ("drawings" if flatness > 0.5 else "photographs") in reason.because
     config = io.load(recipe, overrides=keys)
     assert config.family.conditional is conditional
 

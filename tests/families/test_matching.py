@@ -11,8 +11,10 @@ from curves import build, train
 from ganvas.config import MatchingConfig, RunConfig, io
 from ganvas.errors import UsageError
 from ganvas.families import build_family
+from ganvas.families.base import Settling, StepState
 from ganvas.families.comparing import Memory
 from ganvas.families.matching import Matching
+from ganvas.types import Batch
 from small import narrow_networks
 
 
@@ -101,6 +103,17 @@ def test_real_pictures_are_taken_in_where_they_are_due() -> None:
     assert isinstance(family, Matching)
     # Steps of 8: three until 20 are remembered, then at steps 5 and 10.
     assert int(family.comparison.memory.seen) == 8 * 5
+
+
+def test_a_settled_family_takes_pictures_in_as_late_in_a_run() -> None:
+    family = build(tiny(family__generator__labels="embedding", family__comparison__refresh=5))
+    assert isinstance(family, Settling)
+    family.settle(Batch(torch.rand(8, 3, 16, 16), torch.arange(8) % 3, 0), StepState(0, torch.device("cpu"), "fp32"))
+    _, metrics = train(tiny(), 1, family=family)
+    assert isinstance(family, Matching)
+    assert family.comparison.memory.full
+    assert sorted(set(family.comparison.memory.labels.tolist())) == [0, 1, 2]
+    assert "loss_g" in metrics[0]
 
 
 def test_the_same_comparison_beside_a_discriminator() -> None:

@@ -9,7 +9,7 @@ import torch
 
 from ganvas.config.run import RunConfig
 from ganvas.families import build_family
-from ganvas.families.base import StepState
+from ganvas.families.base import Settling, StepState
 from ganvas.types import Batch
 
 WARM_UP = 3
@@ -38,6 +38,8 @@ def pace(config: RunConfig, classes: int, device: torch.device, precision: str) 
         shown += batch
         return Batch(images, labels, shown - batch)
 
+    if isinstance(family, Settling):
+        family.settle(Batch(images, labels, 0), state)
     rates: list[float] = []
     begun = time.perf_counter()
     for step in range(WARM_UP + STEPS):

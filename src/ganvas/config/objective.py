@@ -161,7 +161,7 @@ class MatchingRegulariser(Comparison):
     """G's pictures should have features that are distributed as real ones' in a frozen network, beside what D says."""
 
     kind: Literal["matching"] = "matching"
-    weight: float = Field(default=50.0, gt=0)
+    weight: float = Field(default=20.0, gt=0)
 
 
 Regulariser = Annotated[

@@ -95,3 +95,12 @@ class Judging(Protocol):
     def judge(self, images: Images, labels: Labels | None) -> PerImage:
         """How real each picture looks to the family: higher for more. In eval mode; nothing is learnt or remembered."""
         ...
+
+
+@runtime_checkable
+class Settling(Protocol):
+    """What a family may offer beside: the state that it reaches after many steps, at once."""
+
+    def settle(self, batch: Batch, state: StepState) -> None:
+        """Get there, so that the next steps take as long as those of a long run do. For measuring, not for training."""
+        ...

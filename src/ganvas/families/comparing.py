@@ -119,6 +119,13 @@ class Comparison:
         if not self.memory.full or step % self.config.refresh == 0:
             self.memory.take(self.features(images), labels if self.memory.classes else None)
 
+    @torch.no_grad()
+    def fill(self, images: Images, labels: Labels | None) -> None:
+        """Take all places by these pictures, over and over."""
+        times = -(-self.memory.size // len(images))
+        labels = labels.repeat(times) if labels is not None and self.memory.classes else None
+        self.memory.take([x.repeat(times, 1) for x in self.features(images)], labels)
+
     def distance(self, images: Images, labels: Labels | None) -> PerImage:
         """Each fake's part in the energy distance from the real pictures, a mean over the groups: 0 where none is left, in the mean."""
         features = self.features(images)

@@ -81,6 +81,11 @@ class Matching:
         self._optimizer.step()
         return {"loss_g": loss.detach()}
 
+    def settle(self, batch: Batch, state: StepState) -> None:
+        """As many real pictures are remembered as there are places: from then on, most steps take none in."""
+        with state.autocast():
+            self.comparison.fill(batch.images, batch.labels)
+
     @torch.no_grad()
     def probe(self, batch: Batch, state: StepState) -> dict[str, Tensor]:
         """Nothing: what judges has learnt from no picture of these, training or held out."""

@@ -45,9 +45,11 @@ class _Depthwise(torch.autograd.Function):
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:  # pyright: ignore[reportIncompatibleMethodOverride]
         (weight,) = ctx.saved_tensors
         b, c, height, width = ctx.shape
-        gradient, stride, kernel = gradients[0], ctx.stride, weight.shape[2]
+        gradient, stride, reach = gradients[0], ctx.stride, weight.shape[2] - 1
+        top, left = ctx.corner
+        if stride == 1:
+            return F.conv2d(gradient, weight.flip(2, 3), padding=(reach - top, reach - left), groups=c), None, None, None
         # Outputs are laid where they looked, zeros between them; then each input collects what looked at it.
-        (top, left), reach = ctx.corner, kernel - 1
         spread = torch.zeros(b, height + reach, width + reach, c, dtype=gradient.dtype, device=gradient.device).permute(0, 3, 1, 2)
         spread[:, :, reach - top :: stride, reach - left :: stride][:, :, : gradient.shape[2], : gradient.shape[3]] = gradient
         return F.conv2d(spread, weight.flip(2, 3), groups=c), None, None, None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 
 import torch
 from torch import Tensor
@@ -11,6 +12,8 @@ from torch.nn import functional as F
 from ganvas.config.matching import Summary
 from ganvas.types import Images
 
+PARTS = 4
+"""Along each side, at most."""
 _LEAST_VARIANCE = 1e-2
 """Added to variances, whose root would be steep without end at a flat map."""
 
@@ -26,6 +29,20 @@ def summaries(kinds: Sequence[Summary], maps: Sequence[Tensor], images: Images) 
         maps: (B, C, s, s), of each scale.
         images: (B, 3, R, R).
     """
+    wide = [x.float() for x in maps]
+
+    @cache
+    def moments(at: int, side: int) -> tuple[Tensor, Tensor]:
+        """Means and variances of a map's side x side parts: the largest parts' are made of the smallest ones'."""
+        x = wide[at]
+        if side < PARTS and x.shape[2] % PARTS == 0:
+            means, variances = moments(at, PARTS)
+            squares = variances + means.square()
+        else:
+            means, squares = x, x.square()
+        means, squares = _means(means, side), _means(squares, side)
+        return means, squares - means.square()
+
     found = []
     for kind in kinds:
         if kind == "pixels":
@@ -35,27 +52,26 @@ def summaries(kinds: Sequence[Summary], maps: Sequence[Tensor], images: Images) 
         if kind == "edges":
             found += [_edges(images.float()), _edges(F.avg_pool2d(images.float(), 2))]
             continue
-        for x in (x.float() for x in maps):
-            side = x.shape[2]
+        for at, side in enumerate(x.shape[2] for x in maps):
             if kind == "whole":
-                found.append(torch.cat([x.mean((2, 3)), _deviations(x, 1)], 1))
+                means, variances = moments(at, 1)
+                found.append(torch.cat([means, _deviations(variances)], 1).flatten(1))
             elif kind == "quarters":
-                found.append(_means(x, 2).flatten(1))
-            elif kind == "deviations" and side >= 4:
-                found.append(_deviations(x, 2))
-            elif kind == "sixteenths" and side >= 4:
-                found.append(_means(x, 4).flatten(1))
+                found.append(moments(at, 2)[0].flatten(1))
+            elif kind == "deviations" and side >= PARTS:
+                found.append(_deviations(moments(at, 2)[1]).flatten(1))
+            elif kind == "sixteenths" and side >= PARTS:
+                found.append(moments(at, PARTS)[0].flatten(1))
     return found
 
 
 def _means(x: Tensor, side: int) -> Tensor:
-    return F.adaptive_avg_pool2d(x, side)
+    """Of side x side parts, which overlap where the map can't be cut evenly."""
+    return F.avg_pool2d(x, x.shape[2] // side) if x.shape[2] % side == 0 == x.shape[3] % side else F.adaptive_avg_pool2d(x, side)
 
 
-def _deviations(x: Tensor, side: int) -> Tensor:
-    """Standard deviations within (side x side) parts: (B, C side^2)."""
-    variance = _means(x.square(), side) - _means(x, side).square()
-    return (variance.clamp(min=0) + _LEAST_VARIANCE).sqrt().flatten(1)
+def _deviations(variances: Tensor) -> Tensor:
+    return (variances.clamp(min=0) + _LEAST_VARIANCE).sqrt()
 
 
 def _edges(images: Images) -> Tensor:

@@ -71,6 +71,15 @@ def _lower_rate_d(config: RunConfig | None) -> str | None:
     return f"a slower discriminator: --set family.optimizer_d.lr={game.optimizer_d.lr / 2:g}"
 
 
+def _higher_rate(config: RunConfig | None) -> str | None:
+    """For a generator alone, which no discriminator can hold up."""
+    return (
+        None
+        if config is None or _is_game(config)
+        else f"a higher learning rate: --set family.optimizer_g.lr={config.family.optimizer_g.lr * 2:g}"
+    )
+
+
 def _adam(config: RunConfig | None) -> str | None:
     if config is None or isinstance(config.family.optimizer_g, AdamConfig):
         return None
@@ -183,7 +192,7 @@ REMEDIES: dict[str, tuple[Remedy, ...]] = {
     "not finite": (_adam, _lower_rates, _clip, _momentum, _say("full precision: --precision fp32"), _roll_back),
     "little recall": (_LONGER, _latent, _augment, _batch),
     "little recall in the end": (_LONGER, _latent, _augment, _batch),
-    "frozen": (_clip, _lower_rate_d, _spectral_norm, _penalty, _batch_norm),
+    "frozen": (_higher_rate, _clip, _lower_rate_d, _spectral_norm, _penalty, _batch_norm),
     "restless": (_lower_rates, _momentum, _average, _spectral_norm, _penalty),
     "discriminator wins": (_augment, _lower_rate_d, _smooth, _spectral_norm, _penalty),
     "learning by heart": (_augment, _PICTURES, _mirror, _penalty, _BEST),
