@@ -7,11 +7,13 @@ from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
 from ganvas.features.efficientnet import PYRAMID, EfficientNetLite, InvertedResidual, SameConv, same_padding
 from ganvas.features.fused import fused_copy
 from ganvas.features.lite import LITE0, load_network
+from ganvas.nn.kernels.calls import ready_for
 from ganvas.nn.kernels.functions import clamp
 from ganvas.nn.reduced import is_bf16_on_cpu
 from ganvas.types import Images
@@ -36,23 +38,27 @@ class _Depthwise(torch.autograd.Function):
         top, bottom = same_padding(height, kernel, stride)
         left, right = same_padding(width, kernel, stride)
         ctx.save_for_backward(weight)
-        ctx.shape, ctx.stride, ctx.corner = x.shape, stride, (top, left)
+        ctx.shape, ctx.stride = x.shape, stride
         if top == bottom and left == right:
             return F.conv2d(x, weight, bias, stride, (top, left), groups=x.shape[1])
         return F.conv2d(F.pad(x, (left, right, top, bottom)), weight, bias, stride, groups=x.shape[1])
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:  # pyright: ignore[reportIncompatibleMethodOverride]
-        (weight,) = ctx.saved_tensors
-        b, c, height, width = ctx.shape
-        gradient, stride, reach = gradients[0], ctx.stride, weight.shape[2] - 1
-        top, left = ctx.corner
-        if stride == 1:
-            return F.conv2d(gradient, weight.flip(2, 3), padding=(reach - top, reach - left), groups=c), None, None, None
-        # Outputs are laid where they looked, zeros between them; then each input collects what looked at it.
-        spread = torch.zeros(b, height + reach, width + reach, c, dtype=gradient.dtype, device=gradient.device).permute(0, 3, 1, 2)
-        spread[:, :, reach - top :: stride, reach - left :: stride][:, :, : gradient.shape[2], : gradient.shape[3]] = gradient
-        return F.conv2d(spread, weight.flip(2, 3), groups=c), None, None, None
+        return _depthwise_gradient(gradients[0], ctx.saved_tensors[0], ctx.shape, ctx.stride), None, None, None
+
+
+def _depthwise_gradient(gradient: Tensor, weight: Tensor, shape: torch.Size, stride: int) -> Tensor:
+    """Of a "same" depthwise convolution, with respect to its input, which has this shape."""
+    b, c, height, width = shape
+    reach = weight.shape[2] - 1
+    top, left = (same_padding(size, reach + 1, stride)[0] for size in (height, width))
+    if stride == 1:
+        return F.conv2d(gradient, weight.flip(2, 3), padding=(reach - top, reach - left), groups=c)
+    # Outputs are laid where they looked, zeros between them; then each input collects what looked at it.
+    spread = torch.zeros(b, height + reach, width + reach, c, dtype=gradient.dtype, device=gradient.device).permute(0, 3, 1, 2)
+    spread[:, :, reach - top :: stride, reach - left :: stride][:, :, : gradient.shape[2], : gradient.shape[3]] = gradient
+    return F.conv2d(spread, weight.flip(2, 3), groups=c)
 
 
 class _Relu6(torch.autograd.Function):
@@ -66,9 +72,11 @@ class _Relu6(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
-        (y,) = ctx.saved_tensors
-        passed = torch.ops.aten.threshold_backward(gradients[0], y, 0)
-        return torch.ops.aten.threshold_backward(passed, 6 - y, 0)
+        return _relu6_gradient(gradients[0], ctx.saved_tensors[0])
+
+
+def _relu6_gradient(gradient: Tensor, y: Tensor) -> Tensor:
+    return torch.ops.aten.threshold_backward(torch.ops.aten.threshold_backward(gradient, y, 0), 6 - y, 0)
 
 
 def _relu6(x: Tensor) -> Tensor:
@@ -80,28 +88,66 @@ def _pointwise(layer: SameConv, x: Tensor) -> Tensor:
     return F.linear(x.permute(0, 2, 3, 1), layer.weight.flatten(1), layer.bias).permute(0, 3, 1, 2)
 
 
+class _Fused(torch.autograd.Function):
+    """A block's forward pass in fused operators, which keep no map from before an activation; its gradient by the plain weights."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, block: InvertedResidual, faster: InvertedResidual) -> Tensor:
+        wide = x if faster.expand is None else faster.expand(x)
+        y = faster.depthwise(wide)
+        ctx.save_for_backward(wide, y)
+        ctx.block = block
+        return faster.project(y, x if block.residual else None)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:  # pyright: ignore[reportIncompatibleMethodOverride]
+        wide, y = ctx.saved_tensors
+        block: InvertedResidual = ctx.block
+        leaving = gradients[0].contiguous(memory_format=torch.channels_last)
+        gradient = _through_clamp(_pointwise_gradient(block.project, leaving), y)
+        gradient = _depthwise_gradient(gradient, block.depthwise.weight, wide.shape, block.depthwise.stride[0])
+        if block.expand is not None:
+            gradient = _pointwise_gradient(block.expand, _through_clamp(gradient, wide))
+        return gradient + leaving if block.residual else gradient, None, None
+
+
+def _through_clamp(gradient: Tensor, y: Tensor) -> Tensor:
+    kernels = ready_for(y)
+    if kernels is None:
+        return _relu6_gradient(gradient, y)
+    return kernels.clamp_backward(y, gradient.contiguous(memory_format=torch.channels_last), 6.0)
+
+
+def _pointwise_gradient(layer: SameConv, gradient: Tensor) -> Tensor:
+    return F.linear(gradient.permute(0, 2, 3, 1), layer.weight.flatten(1).T).permute(0, 3, 1, 2)
+
+
 class _FrozenBlock(nn.Module):
     """An inverted residual that does not learn: its 1x1 convolutions as matrix products, nothing in place."""
 
-    def __init__(self, block: InvertedResidual):
+    def __init__(self, block: InvertedResidual, faster: InvertedResidual | None = None):
+        """`faster`: the same block, fused, for pictures of one shape."""
         super().__init__()
-        self.block = block
+        self.block, self.faster = block, faster
 
     def forward(self, x: Tensor) -> Tensor:
         block, depthwise = self.block, self.block.depthwise
+        if self.faster is not None:
+            return cast(Tensor, _Fused.apply(x, block, self.faster))
         y = x if block.expand is None else _relu6(_pointwise(block.expand, x))
         y = cast(Tensor, _Depthwise.apply(y, depthwise.weight, depthwise.bias, depthwise.stride[0]))
         y = _pointwise(block.project, _relu6(y))
         return y + x if block.residual else y
 
 
-def _frozen_in_bf16(network: EfficientNetLite) -> EfficientNetLite:
+def _frozen_in_bf16(network: EfficientNetLite, faster: EfficientNetLite | None) -> EfficientNetLite:
     """A copy in bf16 with `_FrozenBlock`s."""
     half = copy.deepcopy(network).to(torch.bfloat16)
-    for stage in half.stages:
+    for index, stage in enumerate(half.stages):
         for name, block in list(stage.named_children()):
-            if isinstance(block, InvertedResidual):
-                setattr(stage, name, _FrozenBlock(block))
+            fused = None if faster is None else cast(InvertedResidual, faster.stages[index].get_submodule(name))
+            setattr(stage, name, _FrozenBlock(cast(InvertedResidual, block), fused))
     return half
 
 
@@ -115,7 +161,7 @@ class FrozenPyramid:
     def __init__(self) -> None:
         """Raises `UsageError` where the weights are missing."""
         self.full = load_network(LITE0)[0].to(memory_format=torch.channels_last)
-        self._half: EfficientNetLite | None = None
+        self._half: dict[torch.Size, EfficientNetLite] = {}
         self._fused: dict[torch.Size, EfficientNetLite | None] = {}
 
     def __call__(self, images: Images) -> list[Tensor]:
@@ -124,19 +170,24 @@ class FrozenPyramid:
             if self.full.classifier.weight.device != images.device:
                 self.full.to(images.device)
             return self.full.pyramid(images)
-        if self._half is None:
-            self._half = _frozen_in_bf16(self.full)
         with torch.autocast("cpu", enabled=False):
             half = images.to(torch.bfloat16)
-            if torch.is_grad_enabled() and images.requires_grad:
-                return self._half.pyramid(half)
             faster = self._without_gradients(half)
+            if torch.is_grad_enabled() and images.requires_grad:
+                return self._with_gradients(half.shape, faster).pyramid(half)
             with torch.no_grad():
-                return (faster or self._half).pyramid(half)
+                return (faster or self._with_gradients(half.shape, None)).pyramid(half)
+
+    def _with_gradients(self, shape: torch.Size, faster: EfficientNetLite | None) -> EfficientNetLite:
+        """The network in bf16 for pictures that gradients go back to."""
+        if shape not in self._half:
+            self._half[shape] = _frozen_in_bf16(self.full, faster)
+        return self._half[shape]
 
     def _without_gradients(self, images: Tensor) -> EfficientNetLite | None:
         """The network in bf16 for pictures that no gradient goes back to, in half the time; None where it can't be had."""
         if images.shape not in self._fused:
+            images = images.detach()
             right = self.full.pyramid(images.float())
             network = copy.deepcopy(self.full).to(torch.bfloat16)
             self._fused[images.shape] = fused_copy(network, images, lambda other: _close(other.pyramid(images), right))
