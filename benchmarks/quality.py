@@ -84,6 +84,7 @@ class Attempt:
 
 PROJECTION = ("family.discriminator.labels=projection",)
 EMBEDDED = ("family.generator.labels=embedding", *PROJECTION)
+BESIDE = ("family.regulariser.kind=matching", "family.regulariser.weight=20", "family.regulariser.input_size=96")
 ATTEMPTS: Mapping[str, Attempt] = {
     "dcgan": Attempt("dcgan{side}", conditional=EMBEDDED),
     "emoji": Attempt("emoji", unconditional=("family.generator.labels=null", "family.discriminator.labels=null")),
@@ -96,7 +97,8 @@ ATTEMPTS: Mapping[str, Attempt] = {
     "matching": Attempt("matching{side}", conditional=("family.generator.labels=embedding",)),
     "matching-64": Attempt("matching{side}", ("family.comparison.input_size=64",), ("family.generator.labels=embedding",)),
     "matching-128": Attempt("matching{side}", ("family.comparison.input_size=128",), ("family.generator.labels=embedding",)),
-    "projected-matching": Attempt("projected{side}", ("family.regulariser.kind=matching", "family.regulariser.weight=20"), EMBEDDED),
+    "projected-matching": Attempt("projected{side}", BESIDE, EMBEDDED),
+    "emoji-matching": Attempt("emoji", BESIDE, unconditional=("family.generator.labels=null", "family.discriminator.labels=null")),
     # What is tried on Projected GAN, one thing at a time.
     "projected-pixels": Attempt("projected{side}", ("family.discriminator.pixels=32",), EMBEDDED),
     "projected-96": Attempt("projected{side}", ("family.discriminator.input_size=96",), EMBEDDED),

@@ -24,7 +24,7 @@ from ganvas.units import format_duration, parse_duration
 NAME = "auto"
 DEFAULT_BUDGET = "30m"
 FEATURES = "efficientnet-lite0"
-LABELS = "family.generator.labels"
+LABELS = ("family.generator.labels", "family.discriminator.labels")
 
 
 def choose(data: str | Path, *, settings: Iterable[str] = (), overrides: Mapping[str, Any] | None = None, quiet: bool = False) -> Choice:
@@ -81,8 +81,9 @@ def _decide(seen: Looks, side: int, given: Mapping[str, Any]) -> tuple[str, dict
     """The recipe, the config's keys and the reasons, as far as pictures decide. What was asked for needs no reason."""
     reasons: list[Reason] = []
     conditional, reason = rules.labels(seen)
-    if LABELS in given:
-        conditional = given[LABELS] is not None
+    asked = [given[key] for key in LABELS if key in given]
+    if asked:
+        conditional = any(value is not None for value in asked)
     else:
         reasons.append(reason)
     recipe, keys, reason = rules.networks(seen, side, conditional)
