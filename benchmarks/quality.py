@@ -218,7 +218,7 @@ written by somebody who looked at the grids. `python benchmarks/quality.py run` 
 
 Minutes are of two cores of the machine named below, start-up included; scores are of 10,000 pictures, not truncated, beside
 those trained on. FD by EfficientNet-Lite2 decides. EfficientNet-Lite0 picks each run's best checkpoint, and is in the loss
-of Projected GAN (marked with a dagger), which both judges may flatter: they are relatives. `plain` is the DCGAN loop of tutorials in
+of Projected GAN and of matching (marked with a dagger), which both judges may flatter: they are relatives. `plain` is the DCGAN loop of tutorials in
 fp32 (`dcgan_loop.py`). None of these is an FID.
 """
 
