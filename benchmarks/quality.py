@@ -84,7 +84,8 @@ class Attempt:
 
 PROJECTION = ("family.discriminator.labels=projection",)
 EMBEDDED = ("family.generator.labels=embedding", *PROJECTION)
-BESIDE = ("family.regulariser.kind=matching", "family.regulariser.weight=20", "family.regulariser.input_size=96")
+ALONE = ("family.generator.labels=embedding",)
+BESIDE = ("family.regulariser.kind=matching", "family.regulariser.weight=20", "family.regulariser.input_sizes=[96]")
 ATTEMPTS: Mapping[str, Attempt] = {
     "dcgan": Attempt("dcgan{side}", conditional=EMBEDDED),
     "emoji": Attempt("emoji", unconditional=("family.generator.labels=null", "family.discriminator.labels=null")),
@@ -94,9 +95,10 @@ ATTEMPTS: Mapping[str, Attempt] = {
     "fastgan": Attempt("fastgan64", conditional=EMBEDDED),
     "projected": Attempt("projected{side}", conditional=EMBEDDED),
     "r3gan": Attempt("r3gan{side}", conditional=EMBEDDED),
-    "matching": Attempt("matching{side}", conditional=("family.generator.labels=embedding",)),
-    "matching-64": Attempt("matching{side}", ("family.comparison.input_size=64",), ("family.generator.labels=embedding",)),
-    "matching-128": Attempt("matching{side}", ("family.comparison.input_size=128",), ("family.generator.labels=embedding",)),
+    "matching": Attempt("matching{side}", conditional=ALONE),
+    "matching-64": Attempt("matching{side}", ("family.comparison.input_sizes=[64]",), ALONE),
+    "matching-128": Attempt("matching{side}", ("family.comparison.input_sizes=[128]",), ALONE),
+    "matching-64-128": Attempt("matching{side}", ("family.comparison.input_sizes=[64,128]",), ALONE),
     "projected-matching": Attempt("projected{side}", BESIDE, EMBEDDED),
     "emoji-matching": Attempt("emoji", BESIDE, unconditional=("family.generator.labels=null", "family.discriminator.labels=null")),
     # What is tried on Projected GAN, one thing at a time.
@@ -218,8 +220,8 @@ written by somebody who looked at the grids. `python benchmarks/quality.py run` 
 
 Minutes are of two cores of the machine named below, start-up included; scores are of 10,000 pictures, not truncated, beside
 those trained on. FD by EfficientNet-Lite2 decides. EfficientNet-Lite0 picks each run's best checkpoint, and is in the loss
-of Projected GAN and of matching (marked with a dagger), which both judges may flatter: they are relatives. `plain` is the DCGAN loop of tutorials in
-fp32 (`dcgan_loop.py`). None of these is an FID.
+of Projected GAN and of matching (marked with a dagger), which both judges may flatter: they are relatives. `plain` is the
+DCGAN loop of tutorials in fp32 (`dcgan_loop.py`). None of these is an FID.
 """
 
 

@@ -27,7 +27,7 @@ def narrow_networks(recipe: str) -> dict[str, Any]:
     """Settings that make a recipe's networks small."""
     family = io.recipe(recipe).family
     players = {name: part.kind for name in ("generator", "discriminator") if (part := getattr(family, name, None)) is not None}
-    few = {"family.comparison.remembered": 20, "family.comparison.input_size": 64} if hasattr(family, "comparison") else {}
+    few = {"family.comparison.remembered": 20, "family.comparison.input_sizes": [64]} if hasattr(family, "comparison") else {}
     return few | {f"family.{player}.{key}": value for player, kind in players.items() for key, value in NARROW[kind].items()}
 
 

@@ -117,7 +117,7 @@ def test_a_settled_family_takes_pictures_in_as_late_in_a_run() -> None:
 
 
 def test_the_same_comparison_beside_a_discriminator() -> None:
-    settings = {"family.regulariser": {"kind": "matching", "remembered": 20, "input_size": 64}, "data.resolution": 16, "train.batch": 8}
+    settings = {"family.regulariser": {"kind": "matching", "remembered": 20, "input_sizes": [64]}, "data.resolution": 16, "train.batch": 8}
     narrowed = {f"family.{player}.{key}": v for player in ("generator", "discriminator") for key, v in (("width", 8), ("max_width", 16))}
     family, metrics = train(io.load("dcgan32", (), {**settings, **narrowed}), 3)
     assert all("matching" in step for step in metrics)

@@ -121,7 +121,7 @@ SETTINGS = {
     # The real pictures that are remembered, before and after all places are taken, alone and beside a discriminator.
     "matching": {"recipe": "matching32", "family__generator__labels": "embedding", "train__precision": "bf16"},
     "matching beside": {
-        "family__regulariser": {"kind": "matching", "remembered": 40, "refresh": 3, "input_size": 64},
+        "family__regulariser": {"kind": "matching", "remembered": 40, "refresh": 3, "input_sizes": [64]},
         "family__generator__labels": "onehot",
         "family__discriminator__labels": "projection",
     },

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -10,14 +10,15 @@ from ganvas.config.base import Part
 
 Summary = Literal["whole", "quarters", "deviations", "sixteenths", "pixels", "edges"]
 """What vectors say of a picture."""
+Side = Annotated[int, Field(ge=32, le=512, multiple_of=32)]
 
 
 class Comparison(Part):
     """What is compared, and with how many real pictures."""
 
     backbone: Literal["efficientnet-lite0"] = "efficientnet-lite0"
-    input_size: int | None = Field(
-        default=None, ge=32, le=512, multiple_of=32, description="side that the frozen network sees; null: the pictures', at least 64"
+    input_sizes: tuple[Side, ...] | None = Field(
+        default=None, min_length=1, description="sides at which the frozen network sees pictures; null: their own, at least 64"
     )
     summaries: tuple[Summary, ...] = Field(
         default=("whole", "quarters", "deviations", "sixteenths", "pixels", "edges"),

@@ -101,7 +101,7 @@ class Comparison:
 
     def __init__(self, config: ComparisonConfig, resolution: int, classes: int):
         """Raises `UsageError` where the frozen network's weights are missing."""
-        self.config, self.input_size = config, config.input_size or max(resolution, SMALLEST_INPUT)
+        self.config, self.input_sizes = config, config.input_sizes or (max(resolution, SMALLEST_INPUT),)
         self.frozen = FrozenPyramid()
         with torch.no_grad():
             widths = [x.shape[1] for x in self.features(torch.zeros(1, 3, resolution, resolution))]
@@ -109,7 +109,7 @@ class Comparison:
 
     def features(self, images: Images) -> list[Tensor]:
         """The vectors (B, D) by which pictures in [-1, 1] are compared, in groups."""
-        maps = self.frozen(resized(images, self.input_size))
+        maps = [x for side in self.input_sizes for x in self.frozen(resized(images, side))]
         with torch.autocast(images.device.type, enabled=False):
             return summaries(self.config.summaries, maps, images)
 
