@@ -132,9 +132,6 @@ class MatchingConfig(Part):
     generator: Generator = FastganGenerator()
     comparison: Comparison = Comparison()
     optimizer_g: Optimizer = AdamConfig()
-    fake_labels: Literal["data", "uniform"] = Field(
-        default="data", description="classes of fakes: as frequent as in the data, or all alike"
-    )
 
     @property
     def conditional(self) -> bool:

@@ -72,7 +72,8 @@ class Matching:
         with state.autocast():
             self.comparison.see(batch.images, batch.labels, state.step)
         config, count = self.config, len(batch.images)
-        latents, labels, chance = draw_inputs(config.latent, self.classes, config.fake_labels, state, batch.start, count, "fake")
+        # Classes as frequent as in the data, or those alone would keep the two distributions apart.
+        latents, labels, chance = draw_inputs(config.latent, self.classes, "data", state, batch.start, count, "fake")
         images = make(self.generator, latents, labels, chance, state)
         with state.autocast():
             loss = self.comparison.distance(images, labels).mean()

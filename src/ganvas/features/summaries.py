@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cache
 
 import torch
 from torch import Tensor
@@ -29,20 +28,7 @@ def summaries(kinds: Sequence[Summary], maps: Sequence[Tensor], images: Images) 
         maps: (B, C, s, s), of each scale.
         images: (B, 3, R, R).
     """
-    wide = [x.float() for x in maps]
-
-    @cache
-    def moments(at: int, side: int) -> tuple[Tensor, Tensor]:
-        """Means and variances of a map's side x side parts: the largest parts' are made of the smallest ones'."""
-        x = wide[at]
-        if side < PARTS and x.shape[2] % PARTS == 0:
-            means, variances = moments(at, PARTS)
-            squares = variances + means.square()
-        else:
-            means, squares = x, x.square()
-        means, squares = _means(means, side), _means(squares, side)
-        return means, squares - means.square()
-
+    parts = [_Parts(x.float()) for x in maps]
     found = []
     for kind in kinds:
         if kind == "pixels":
@@ -52,17 +38,37 @@ def summaries(kinds: Sequence[Summary], maps: Sequence[Tensor], images: Images) 
         if kind == "edges":
             found += [_edges(images.float()), _edges(F.avg_pool2d(images.float(), 2))]
             continue
-        for at, side in enumerate(x.shape[2] for x in maps):
+        for of in parts:
             if kind == "whole":
-                means, variances = moments(at, 1)
+                means, variances = of.moments(1)
                 found.append(torch.cat([means, _deviations(variances)], 1).flatten(1))
             elif kind == "quarters":
-                found.append(moments(at, 2)[0].flatten(1))
-            elif kind == "deviations" and side >= PARTS:
-                found.append(_deviations(moments(at, 2)[1]).flatten(1))
-            elif kind == "sixteenths" and side >= PARTS:
-                found.append(moments(at, PARTS)[0].flatten(1))
+                found.append(of.moments(2)[0].flatten(1))
+            elif kind == "deviations" and of.side >= PARTS:
+                found.append(_deviations(of.moments(2)[1]).flatten(1))
+            elif kind == "sixteenths" and of.side >= PARTS:
+                found.append(of.moments(PARTS)[0].flatten(1))
     return found
+
+
+class _Parts:
+    """A map cut into parts, each way once: the largest parts' moments are made of the smallest ones'."""
+
+    def __init__(self, x: Tensor):
+        self.x, self.side = x, x.shape[2]
+        self._known: dict[int, tuple[Tensor, Tensor]] = {}
+
+    def moments(self, count: int) -> tuple[Tensor, Tensor]:
+        """Means and variances of count x count parts: (B, C, count, count)."""
+        if count not in self._known:
+            if count < PARTS and self.side % PARTS == 0:
+                means, variances = self.moments(PARTS)
+                squares = variances + means.square()
+            else:
+                means, squares = self.x, self.x.square()
+            means, squares = _means(means, count), _means(squares, count)
+            self._known[count] = means, squares - means.square()
+        return self._known[count]
 
 
 def _means(x: Tensor, side: int) -> Tensor:
