@@ -27,13 +27,14 @@ from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode
 
 import machine
+import residual
 from ganvas.config import io
 from ganvas.families import build_family
-from ganvas.families.base import StepState
-from ganvas.training.device import choose_precision
+from ganvas.families.base import Settling, StepState
+from ganvas.training.device import choose_precision, set_up
 from ganvas.types import Batch
 
-RECIPES = ("cifar10-dcgan64", "dogs-biggan", "cifar10-sncgan", "fastgan64", "projected64")
+RECIPES = ("cifar10-dcgan64", "dogs-biggan", "cifar10-sncgan", "matching64", "projected64")
 CLASSES = 10
 KINDS = {
     "matrix products": ("mm", "addmm", "bmm", "baddbmm", "mv", "linear"),
@@ -79,23 +80,11 @@ def stepper(recipe: str) -> tuple[Callable[[], None], int]:
     """A step of a recipe on drawn pictures, and how many pictures it shows."""
     config, device = io.recipe(recipe), torch.device("cpu")
     family = build_family(config.family, resolution=config.data.resolution, classes=CLASSES, seed=0, device=device)
-    state = StepState(0, device, choose_precision("auto", device))
-    batch, side = config.train.batch, config.data.resolution
+    batch, side, precision = config.train.batch, config.data.resolution, choose_precision("auto", device)
     pictures = (torch.rand(batch, 3, side, side) * 2 - 1).contiguous(memory_format=torch.channels_last)
-    labels = torch.randint(CLASSES, (batch,)) if config.family.conditional else None
-    shown = 0
-
-    def draw() -> Batch:
-        nonlocal shown
-        shown += batch
-        return Batch(pictures, labels, shown - batch)
-
-    def step() -> None:
-        family.step(draw, state)
-        state.images, state.step = shown, state.step + 1
-
-    step()
-    return step, shown
+    if isinstance(family, Settling):
+        family.settle(Batch(pictures, torch.arange(batch) % CLASSES, 0), StepState(0, device, precision))
+    return residual.stepper(family, pictures, precision), batch * getattr(config.family, "d_steps", 1)
 
 
 def bandwidth(megabytes: int = 256, seconds: float = 1.0) -> float:
@@ -180,7 +169,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--steps", type=int, default=6, help="steps in each round")
     options = parser.parse_args()
-    torch.set_flush_denormal(True)
+    set_up(None)
     torch.manual_seed(0)
     rate, copying = machine.matmul_rate(torch.bfloat16), bandwidth()
     found = [measure(recipe, rate, copying, options.rounds, options.steps) for recipe in options.recipes]

@@ -21,14 +21,14 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils import parametrizations
 
-from ganvas.config import RunConfig, io
+from ganvas.config import GanConfig, RunConfig, io
 from ganvas.families import build_family
 from ganvas.families.base import Family, StepState
 from ganvas.models import residual
 from ganvas.nn.attention import SelfAttention
 from ganvas.nn.norm import ConditionalBatchNorm2d
 from ganvas.nn.resample import Conv1x1, Conv3x3, DownConv3x3, UpConv3x3
-from ganvas.training.device import choose_precision
+from ganvas.training.device import choose_precision, set_up
 from ganvas.types import Batch
 from machine import compared
 
@@ -140,8 +140,10 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=2, help="steps in each round")
     parser.add_argument("--cpu-time", action="store_true", help="seconds of the processor, not of the clock")
     options = parser.parse_args()
-    torch.set_flush_denormal(True)
+    set_up(None)
     config, clock = io.recipe(options.recipe), time.process_time if options.cpu_time else time.perf_counter
+    if not isinstance(config.family, GanConfig):
+        raise SystemExit(f"{options.recipe} is no GAN: there is no peer for it here")
     batch, size = options.batch or config.train.batch, config.data.resolution
     images = torch.rand(batch, 3, size, size, generator=torch.Generator().manual_seed(0)).mul(2).sub(1)
     precision = choose_precision("auto", torch.device("cpu"))

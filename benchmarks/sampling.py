@@ -31,6 +31,7 @@ from ganvas.nn.norm import batch_norms
 from ganvas.runs import is_run
 from ganvas.sampling.engines import REFERENCE, choose
 from ganvas.sampling.render import CHUNK, Sampler
+from ganvas.training.device import set_up
 from ganvas.types import to_pixels
 from machine import compared
 from residual import CLASSES, PLAIN, ours_double, plain_double
@@ -137,7 +138,7 @@ def main() -> None:
     parser.add_argument("--pictures", type=int, default=256, help="a multiple of 64")
     parser.add_argument("--cpu-time", action="store_true", help="seconds of the processor, not of the clock")
     options = parser.parse_args()
-    torch.set_flush_denormal(True)
+    set_up(None)
     clock = time.process_time if options.cpu_time else time.perf_counter
     results = [measured(name, options.engine, options.pictures, options.rounds, clock) for name in options.what]
     if options.json:
