@@ -96,9 +96,9 @@ ATTEMPTS: Mapping[str, Attempt] = {
     "projected": Attempt("projected{side}", conditional=EMBEDDED),
     "r3gan": Attempt("r3gan{side}", conditional=EMBEDDED),
     "matching": Attempt("matching{side}", conditional=ALONE),
+    "matching-96": Attempt("matching{side}", ("family.comparison.input_sizes=[96]",), ALONE),
     "matching-64": Attempt("matching{side}", ("family.comparison.input_sizes=[64]",), ALONE),
     "matching-128": Attempt("matching{side}", ("family.comparison.input_sizes=[128]",), ALONE),
-    "matching-64-128": Attempt("matching{side}", ("family.comparison.input_sizes=[64,128]",), ALONE),
     "projected-matching": Attempt("projected{side}", BESIDE, EMBEDDED),
     "emoji-matching": Attempt("emoji", BESIDE, unconditional=("family.generator.labels=null", "family.discriminator.labels=null")),
     # What is tried on Projected GAN, one thing at a time.
