@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from ganvas.config.family import LatentConfig
+from ganvas.errors import UsageError
 from ganvas.families.base import StepState
 from ganvas.models.stylegan2 import Generator as StyleGenerator
 from ganvas.rng import Draws
@@ -16,6 +17,19 @@ from ganvas.sampling.labels import draw_labels
 from ganvas.types import Images, Labels, Latents
 
 Frequencies = Literal["data", "uniform"]
+
+
+def learnt_classes(conditional: bool, classes: int, unset: str) -> int:
+    """How many classes a family learns, of those that the data has; 0: none.
+
+    Raises:
+        UsageError: a conditional config without labels; `unset` says what makes it unconditional.
+    """
+    if conditional and not classes:
+        raise UsageError(
+            f"this recipe is class-conditional, but the pictures have no labels: put each class in a folder of its own, or set {unset}"
+        )
+    return classes if conditional else 0
 
 
 def draw_inputs(

@@ -15,9 +15,8 @@ from ganvas.augment import build_critic_augment
 from ganvas.augment.ada import AdaptiveAugment
 from ganvas.config.family import GanConfig
 from ganvas.config.objective import WassersteinLoss
-from ganvas.errors import UsageError
 from ganvas.families.base import Draw, StepState
-from ganvas.families.fakes import draw_inputs, make
+from ganvas.families.fakes import draw_inputs, learnt_classes, make
 from ganvas.families.optimizers import anneal, build_optimizer
 from ganvas.families.regularising import Players, Shown, Terms, build_regulariser
 from ganvas.families.samplers import GanSampler, StyleSampler, sampler_of
@@ -55,13 +54,8 @@ class Gan:
         Raises:
             UsageError: a conditional config without labels.
         """
-        if config.conditional and not classes:
-            raise UsageError(
-                "this recipe is class-conditional, but the pictures have no labels: put each class in a folder of its own, "
-                "or set family.generator.labels=null and family.discriminator.labels=null"
-            )
         self.config = config
-        self.classes = classes if config.conditional else 0
+        self.classes = learnt_classes(config.conditional, classes, "family.generator.labels=null and family.discriminator.labels=null")
         self.loss = build_loss(config.loss)
         self.penalties = build_penalties(config.penalty)
         self.regulariser = build_regulariser(config.regulariser, seed, resolution, self.classes)

@@ -16,10 +16,9 @@ from torch import Tensor, nn
 
 from ganvas import rng
 from ganvas.config.family import MatchingConfig
-from ganvas.errors import UsageError
 from ganvas.families.base import Draw, StepState
 from ganvas.families.comparing import Comparison
-from ganvas.families.fakes import draw_inputs, make
+from ganvas.families.fakes import draw_inputs, learnt_classes, make
 from ganvas.families.optimizers import anneal, build_optimizer
 from ganvas.families.samplers import GanSampler, StyleSampler, sampler_of
 from ganvas.models import build_generator
@@ -40,13 +39,8 @@ class Matching:
             UsageError: a conditional config without labels, a resolution that the frozen network can't take, or its weights
                 are missing.
         """
-        if config.conditional and not classes:
-            raise UsageError(
-                "this recipe is class-conditional, but the pictures have no labels: put each class in a folder of its own, "
-                "or set family.generator.labels=null"
-            )
         self.config = config
-        self.classes = classes if config.conditional else 0
+        self.classes = learnt_classes(config.conditional, classes, "family.generator.labels=null")
         rng.seed_torch(seed, "weights")
         self.generator = build_generator(config.generator, resolution, config.latent.size, self.classes)
         if config.latent.distribution == "uniform":
