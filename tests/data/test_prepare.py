@@ -394,12 +394,17 @@ def test_resolve_prepares_once_into_the_cache(tmp_path, source, capsys):
     said = capsys.readouterr()
     assert first.path.is_relative_to(cache_folder())
     assert (said.out, f"preparing {source} once, into {first.path}" in said.err) == ("", True)
-    again = resolve(source, resolution=16)
-    assert again.path == first.path
-    assert capsys.readouterr().err == f"using the copy of {source} prepared in {first.path}\n"
+    assert resolve(source, resolution=16).path == first.path
     others = [resolve(source, resolution=8, quiet=True), resolve(source, resolution=16, crop="none", quiet=True)]
     assert len({first.path, *(other.path for other in others)}) == 3
-    assert capsys.readouterr() == ("", "")
+    assert capsys.readouterr() == ("", "")  # which copy is in use was said
+
+
+def test_resolve_says_once_which_copy_it_uses(source, capsys):
+    first = resolve(source, resolution=16, quiet=True)
+    for expected in (f"using the copy of {source} prepared in {first.path}\n", ""):
+        assert resolve(source, resolution=16).path == first.path
+        assert capsys.readouterr().err == expected
 
 
 def test_resolve_notices_a_changed_source_and_a_damaged_copy(pictures, tmp_path, source):

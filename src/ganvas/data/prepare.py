@@ -36,6 +36,8 @@ RESOLUTIONS = (4, 1024)
 CROPS = ("none", "center", "box")
 _COMPILED_FROM = 1_000
 """From this many pictures on, the half second that it takes to compile the resizing, once, comes back."""
+_named: set[Path] = set()
+"""Prepared copies that this process has told of: `auto` looks at the pictures that training opens after it."""
 
 
 def prepare(
@@ -128,11 +130,15 @@ def resolve(
             if is_packed(target):
                 with contextlib.suppress(DataError):
                     dataset = open_packed(target)
-                    _say(f"using the copy of {data} prepared in {target}", quiet)
+                    if not quiet and target not in _named:
+                        _named.add(target)
+                        _say(f"using the copy of {data} prepared in {target}", quiet)
                     return dataset
             _say(f"preparing {data} once, into {target}", quiet)
             made = _make(source, target, arguments, quiet, thread_count())
             _say(made.summary(), quiet)
+            if not quiet:
+                _named.add(target)
         return open_packed(target)
 
 

@@ -77,7 +77,10 @@ def freeze_first(family: Family, layers: int) -> int:
     """
     module = family.modules().get("discriminator")
     if module is None:
-        raise UsageError("transfer.freeze needs a discriminator, and this family has none: set it to 0")
+        raise UsageError(
+            "transfer.freeze keeps the first layers of a discriminator, and these networks have none: leave it out, "
+            "or begin with the run of a GAN (of the family gan, as ganvas recipes lists them)"
+        )
     blocks = list(_layers(module))
     if layers >= len(blocks):
         most = len(blocks) - 1
