@@ -231,6 +231,26 @@ def test_patches_are_pytorchs(shape: tuple[int, int, int, int], monkeypatch: pyt
     assert torch.equal(mine, exact.bfloat16())  # rounded once
 
 
+@pytest.mark.parametrize(("side", "stride"), [(1, 1), (3, 1), (5, 1), (3, 2), (5, 2), (7, 3)])
+@pytest.mark.parametrize("shape", [(2, 19, 1, 1), (1, 16, 5, 3), (2, 144, 8, 6), (3, 100, 4, 9)])
+def test_depthwise_gradients_through_a_clamp(shape: tuple[int, int, int, int], side: int, stride: int) -> None:
+    """Of "same" convolutions, which may have fewer rows and columns of padding before the picture than after it."""
+    found = calls.kernels()
+    assert found is not None
+    weight = torch.randn(side, side, shape[1])
+    x = (4 * picture(*shape)).float().requires_grad_()
+    before, after = zip(
+        *(((total := max((-(-n // stride) - 1) * stride + side - n, 0)) // 2, -(-total // 2)) for n in shape[2:]), strict=True
+    )
+    padded = F.pad(x.clamp(0, 6), (before[1], after[1], before[0], after[0]))
+    y = F.conv2d(padded, weight.permute(2, 0, 1)[:, None], None, stride, groups=shape[1])
+    dy = picture(*y.shape)
+    (expected,) = torch.autograd.grad(y, x, dy.float())
+    entered = x.detach().clamp(0, 6).bfloat16().contiguous(memory_format=torch.channels_last)
+    gradient = found.depthwise_backward(dy, weight, entered, stride, (before[0], before[1]), 6.0)
+    assert (gradient.float() - expected).norm() <= 3e-3 * expected.norm() + 1e-6
+
+
 @pytest.mark.parametrize("shape", [(1, 1), (32, 32), (33, 64), (100, 7), (64, 96)])
 def test_transposition(shape: tuple[int, int]) -> None:
     found = calls.kernels()
@@ -262,5 +282,8 @@ def test_bits_do_not_depend_on_threads(own: bool, threads: Callable[[int], None]
         assert y is not None
         z = activate(y, 0.5)
         results = [y, z, *torch.autograd.grad(z, leaves, dy), running.mean, running.variance]
-        found.append([*results, unfold(x), fold(patches, (8, 72, 24, 24)), across(patches, patches), gate(x), clamp(x, 1.0)])
+        kernels = calls.kernels()
+        assert kernels is not None
+        deep = kernels.depthwise_backward(dy, torch.ones(3, 3, 72), x, 1, (1, 1), 1.0)
+        found.append([*results, unfold(x), fold(patches, (8, 72, 24, 24)), across(patches, patches), gate(x), clamp(x, 1.0), deep])
     assert all(torch.equal(a, b) for other in found[1:] for a, b in zip(found[0], other, strict=True))

@@ -70,6 +70,7 @@ def test_it_is_compiled_once_and_kept(fresh: Path, monkeypatch: pytest.MonkeyPat
     [
         ("x > 0 ? x : x * slope", "x > 0 ? x : x + slope", "activation"),
         ("variance * rows / (rows - 1)", "variance", "batch norm"),
+        ("below % job->stride ||", "", "depthwise gradient of stride 2"),
         ("count top = 2 * (chunk % rows) - 1;", "count top = 2 * (chunk % rows);", "patches"),
     ],
 )

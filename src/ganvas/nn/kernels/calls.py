@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import functools
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -19,6 +20,7 @@ _CLOSE = 1e-2
 """Of the norm: results in bf16 differ from those in fp32 by some 0.002."""
 _CLOSE_SUMS = 1e-4
 """Sums and statistics are fp32."""
+DEPTHWISE = ((3, 1, "depthwise gradient"), (5, 2, "depthwise gradient of stride 2"))
 
 
 @dataclass(frozen=True)
@@ -114,6 +116,24 @@ class Kernels:
         self._library.ganvas_gate_backward(*pointers, b * height * width, maps // 2, torch.get_num_threads())
         return dx
 
+    def depthwise_backward(self, dy: Tensor, weight: Tensor, entered: Tensor, stride: int, before: tuple[int, int], top: float) -> Tensor:
+        """The gradient of what a clamp to [0, `top`] made `entered` of, from that of a depthwise convolution of `entered`.
+
+        Args:
+            dy: (B, C, H', W').
+            weight: (k, k, C), fp32, k at most 7.
+            entered: (B, C, H, W).
+            stride: of the convolution.
+            before: rows and columns of padding above and left of the picture.
+            top: of the clamp.
+        """
+        b, maps, height, width = entered.shape
+        dx = torch.empty_like(entered)
+        sizes = (ctypes.c_int64 * 10)(b, height, width, *dy.shape[2:], maps, len(weight), stride, *before)
+        pointers = (t.data_ptr() for t in (dy, weight, entered, dx))
+        self._library.ganvas_depthwise_backward(*pointers, sizes, top, torch.get_num_threads())
+        return dx
+
     def unfold(self, x: Tensor) -> Tensor:
         """See `nn.conv.unfold`."""
         b, c, height, width = x.shape
@@ -196,6 +216,7 @@ def differing(tried: Kernels) -> list[str]:
         wrong += [] if same else ["activation"]
         wrong += [] if _clamp_agrees(tried, 8 * x, dy) else ["clamping"]
         wrong += [] if _gate_agrees(tried, 4 * picture(3, 38, 4, 6), picture(3, 19, 4, 6)) else ["gate"]
+        wrong += [name for k, stride, name in DEPTHWISE if not _depthwise_agrees(tried, 4 * picture(2, 83, 6, 8), k, stride, normal)]
         x, patches = picture(2, 3, 4, 6), normal(2 * 2 * 3, 16 * 3).bfloat16()
         folded = F.fold(patches.float().view(2, 6, 4, 4, 3).permute(0, 4, 2, 3, 1).reshape(2, 48, 6), (4, 6), 4, padding=1, stride=2)
         unfolded = F.unfold(x.float(), 4, padding=1, stride=2).view(2, 3, 4, 4, 6).permute(0, 4, 2, 3, 1).reshape(12, 48)
@@ -226,6 +247,18 @@ def _norm_agrees(tried: Kernels, x: Tensor, dy: Tensor, gain: Tensor, offset: Te
 def _clamp_agrees(tried: Kernels, x: Tensor, dy: Tensor) -> bool:
     y = tried.clamp(x, 6.0)
     return torch.equal(y, x.clamp(0, 6)) and torch.equal(tried.clamp_backward(y, dy, 6.0), torch.where((x > 0) & (x < 6), dy, 0))
+
+
+def _depthwise_agrees(tried: Kernels, x: Tensor, k: int, stride: int, normal: Callable[..., Tensor]) -> bool:
+    weight, before = normal(k, k, x.shape[1]), k // 2
+    with torch.enable_grad():
+        leaf = x.float().requires_grad_()
+        clamped = leaf.clamp(0, 6)
+        y = F.conv2d(clamped, weight.permute(2, 0, 1)[:, None], None, stride, before, groups=x.shape[1])
+        dy = normal(*y.shape).bfloat16().contiguous(memory_format=torch.channels_last)
+        (expected,) = torch.autograd.grad(y, leaf, dy.float())
+    entered = clamped.detach().bfloat16()
+    return _near(tried.depthwise_backward(dy, weight, entered, stride, (before, before), 6.0), expected, _CLOSE)
 
 
 def _gate_agrees(tried: Kernels, x: Tensor, dy: Tensor) -> bool:

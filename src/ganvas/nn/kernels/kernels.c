@@ -418,6 +418,98 @@ void ganvas_gate_backward(const bf16 *x, const bf16 *dy, bf16 *dx, count rows, c
     over_chunks(gate_gradient_chunk, &job, (rows + height - 1) / height, threads);
 }
 
+/* -- Depthwise convolutions --------------------------------------------------------------------------------------------
+ * The gradient of the input: (pictures, low, narrow, maps) to (pictures, height, width, maps). */
+
+struct depthwise {
+    const bf16 *dy, *entered;
+    const float *weight; /* (side, side, maps) */
+    bf16 *dx;
+    count height, width, low, narrow, maps, side, stride, top, left;
+    float most;
+};
+
+#define WIDEST 7 /* side of a kernel */
+#define VECTORS 4
+
+/* Sums in registers: compilers keep arrays of them in memory. */
+typedef uint16_t halves __attribute__((vector_size(2 * LANES), aligned(2), may_alias));
+typedef uint32_t words __attribute__((vector_size(4 * LANES)));
+typedef float numbers __attribute__((vector_size(4 * LANES)));
+typedef float loose __attribute__((vector_size(4 * LANES), aligned(4), may_alias));
+
+static inline numbers wide(const bf16 *x) { return (numbers)(__builtin_convertvector(*(const halves *)x, words) << 16); }
+
+struct taps {
+    const bf16 *dy[WIDEST * WIDEST];
+    const float *weight[WIDEST * WIDEST];
+    int count;
+};
+
+static inline void leave(const float *sums, const bf16 *entered, float most, bf16 *dx, count some) {
+    for (count i = 0; i < some; i++) {
+        float at = up(entered[i]);
+        dx[i] = at > 0 && at < most ? down(sums[i]) : 0;
+    }
+}
+
+static inline void gather_vectors(const struct taps *taps, const bf16 *entered, float most, bf16 *dx, count from, int vectors) {
+    numbers sums[VECTORS] = {{0}};
+    for (int tap = 0; tap < taps->count; tap++) {
+        const bf16 *dy = taps->dy[tap] + from;
+        const float *weight = taps->weight[tap] + from;
+        for (int v = 0; v < vectors; v++) sums[v] += wide(dy + v * LANES) * *(const loose *)(weight + v * LANES);
+    }
+    float kept[VECTORS * LANES];
+    for (int v = 0; v < vectors; v++) *(loose *)(kept + v * LANES) = sums[v];
+    leave(kept, entered + from, most, dx + from, vectors * LANES);
+}
+
+static void gather_some(const struct taps *taps, const bf16 *entered, float most, bf16 *dx, count from, count end) {
+    for (count c = from; c < end; c++) {
+        float sum = 0;
+        for (int tap = 0; tap < taps->count; tap++) sum += up(taps->dy[tap][c]) * taps->weight[tap][c];
+        leave(&sum, entered + c, most, dx + c, 1);
+    }
+}
+
+/* A chunk is a row of a picture: each pixel collects from the outputs that looked at it. */
+static void depthwise_chunk(const void *given, count chunk) {
+    const struct depthwise *job = given;
+    count row = chunk % job->height, maps = job->maps, picture = chunk / job->height;
+    const bf16 *dy = job->dy + picture * job->low * job->narrow * maps;
+    struct taps taps;
+    for (count column = 0; column < job->width; column++) {
+        taps.count = 0;
+        for (count y = 0; y < job->side; y++) {
+            count below = row + job->top - y, out = below / job->stride;
+            if (below < 0 || below % job->stride || out >= job->low) continue;
+            for (count x = 0; x < job->side; x++) {
+                count beyond = column + job->left - x, over = beyond / job->stride;
+                if (beyond < 0 || beyond % job->stride || over >= job->narrow) continue;
+                taps.dy[taps.count] = dy + (out * job->narrow + over) * maps;
+                taps.weight[taps.count++] = job->weight + (y * job->side + x) * maps;
+            }
+        }
+        count at = (chunk * job->width + column) * maps, c = 0;
+        const bf16 *entered = job->entered + at;
+        bf16 *dx = job->dx + at;
+        for (; c + VECTORS * LANES <= maps; c += VECTORS * LANES) gather_vectors(&taps, entered, job->most, dx, c, VECTORS);
+        for (; c + LANES <= maps; c += LANES) gather_vectors(&taps, entered, job->most, dx, c, 1);
+        gather_some(&taps, entered, job->most, dx, c, maps);
+    }
+}
+
+/* Of a convolution of `side` x `side` (at most 7) kernels with `top` and `left` pixels of padding before the picture. Its
+ * input, `entered`, is at an end of [0, most] where the clamp before it lets no gradient pass. */
+void ganvas_depthwise_backward(const bf16 *dy, const float *weight, const bf16 *entered, bf16 *dx, const count *sizes, float most,
+                               int threads) {
+    struct depthwise job = {.dy = dy, .entered = entered, .weight = weight, .dx = dx, .height = sizes[1], .width = sizes[2],
+                            .low = sizes[3], .narrow = sizes[4], .maps = sizes[5], .side = sizes[6], .stride = sizes[7],
+                            .top = sizes[8], .left = sizes[9], .most = most};
+    over_chunks(depthwise_chunk, &job, sizes[0] * sizes[1], threads);
+}
+
 /* -- Patches ---------------------------------------------------------------------------------------------------------
  * 4x4 patches of stride 2 and padding 1: (pictures, height, width, maps) and (pictures, height/2, width/2, 4, 4, maps). */
 

@@ -34,6 +34,7 @@ _SIGNATURES = {
     "clamp_backward": [*[_POINTER] * 3, _COUNT, _FLOAT, _INT],
     "gate": [*[_POINTER] * 2, _COUNT, _COUNT, _INT],
     "gate_backward": [*[_POINTER] * 3, _COUNT, _COUNT, _INT],
+    "depthwise_backward": [*[_POINTER] * 5, _FLOAT, _INT],
     "unfold": [*[_POINTER] * 2, *_SIZES, _INT],
     "fold": [*[_POINTER] * 2, *_SIZES, _INT],
     "transpose": [*[_POINTER] * 2, _COUNT, _COUNT, _INT],
