@@ -69,6 +69,7 @@ SETTINGS = {
         "family__d_every": 2,
         "schedule": {"kind": "step", "steps": 3},
     },
+    "muon": {"family__optimizer_g": {"kind": "muon"}, "family__optimizer_d": {"kind": "muon"}},
     "wasserstein": {
         "family__critic_augment": None,
         "family__discriminator__norm": None,

@@ -23,7 +23,7 @@ from ganvas.config.objective import (
     RelativisticPairingLoss,
     WassersteinLoss,
 )
-from ganvas.config.optim import AdamConfig, EmaConfig, PlateauSchedule, PowerEmaConfig, ScheduleConfig, SgdConfig, StepSchedule
+from ganvas.config.optim import AdamConfig, EmaConfig, MuonConfig, PlateauSchedule, PowerEmaConfig, ScheduleConfig, SgdConfig, StepSchedule
 from ganvas.config.residual import BigganDiscriminator, BigganGenerator, ResnetDiscriminator, ResnetGenerator
 from ganvas.config.run import CheckpointConfig, EvaluationConfig, LogConfig, RunConfig, SamplesConfig, TrainConfig
 from ganvas.config.stylegan import Stylegan2Discriminator, Stylegan2Generator
@@ -60,6 +60,7 @@ __all__ = [
     "MlpGenerator",
     "OrthogonalRegulariser",
     "PathLengthRegulariser",
+    "MuonConfig",
     "PlateauSchedule",
     "PowerEmaConfig",
     "ProjectedDiscriminator",

@@ -33,7 +33,17 @@ class SgdConfig(Part):
     momentum: float = Field(default=0.0, ge=0, lt=1)
 
 
-Optimizer = Annotated[AdamConfig | SgdConfig, Field(discriminator="kind"), kind_or("adam")]
+class MuonConfig(Part):
+    """Muon (Jordan et al. 2024) for kernels and other matrices; Adam, at the same rate, for the rest."""
+
+    kind: Literal["muon"] = "muon"
+    lr: float = Field(default=1e-3, gt=0, description="of both; a matrix moves as far in a step as Adam would move it")
+    momentum: float = Field(default=0.95, ge=0, lt=1, description="Muon's, after Nesterov")
+    betas: tuple[float, float] = Field(default=(0.9, 0.99), description="Adam's")
+    eps: float = Field(default=1e-8, gt=0)
+
+
+Optimizer = Annotated[AdamConfig | SgdConfig | MuonConfig, Field(discriminator="kind"), kind_or("adam")]
 
 
 class _Schedule(Part):
