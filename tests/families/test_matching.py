@@ -58,7 +58,27 @@ def test_what_is_compared_is_what_a_checkpoint_brings_back() -> None:
     other.take([torch.randn(8, 3), torch.randn(8, 5)], torch.zeros(8, dtype=torch.long))
     other.load_state_dict(memory.state_dict())
     fakes, labels = [torch.randn(4, 3), torch.randn(4, 5)], torch.tensor([0, 0, 1, 1])
-    assert torch.equal(memory.compared(fakes, labels), other.compared(fakes, labels))
+    for dtype in (torch.float32, torch.bfloat16):
+        assert torch.equal(memory.compared(fakes, labels, dtype), other.compared(fakes, labels, dtype))
+
+
+def test_bf16_changes_distances_little_where_the_numbers_lie_far_from_zero() -> None:
+    torch.manual_seed(0)
+    reals, fakes = torch.randn(200, 100) + 50, torch.randn(32, 100) * 0.8 + 50.2
+    found = []
+    for dtype in (torch.float32, torch.bfloat16):
+        memory = Memory(200, [100], 0)
+        for batch in reals.split(40) * 2:
+            memory.take([batch], None, dtype)
+        moved = fakes.clone().requires_grad_()
+        distance = memory.compared([moved], None, dtype)
+        distance.mean().backward()
+        assert moved.grad is not None
+        found.append((distance.detach(), moved.grad))
+    (plain, slope), (rounded, other) = found
+    assert plain.mean() > 0.01
+    assert float((plain - rounded).abs().max()) < 0.02 * float(plain.mean().abs() + plain.std())
+    assert float((slope - other).norm()) < 0.01 * float(slope.norm())
 
 
 def test_fakes_of_the_wrong_class_and_fakes_that_are_all_alike_are_farther() -> None:

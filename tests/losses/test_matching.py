@@ -5,13 +5,20 @@ from __future__ import annotations
 import pytest
 import torch
 
-from ganvas.losses.matching import distances, energy
+from ganvas.losses.matching import distances, energy, points
 
 
 def test_distances_are_euclidean() -> None:
     a, b = torch.randn(5, 7), torch.randn(9, 7)
-    assert torch.allclose(distances(a, b), torch.cdist(a, b), atol=1e-3)
-    assert distances(a, a).diagonal().max() < 0.02
+    assert torch.allclose(distances(points(a), points(b)), torch.cdist(a, b), atol=1e-3)
+    assert distances(points(a), points(a)).diagonal().max() < 0.02
+
+
+def test_other_classes_are_farther() -> None:
+    a, b = torch.randn(3, 7), torch.randn(2, 7)
+    found = distances(points(a, torch.tensor([0, 1, 2])), points(b, torch.tensor([1, 2])))
+    expected = torch.cdist(a, b).square() + 2 * torch.tensor([[1, 1], [0, 1], [1, 0]])
+    assert torch.allclose(found.square(), expected, atol=1e-3)
 
 
 def test_it_is_the_definition_up_to_the_real_pictures_own_part() -> None:
@@ -20,8 +27,9 @@ def test_it_is_the_definition_up_to_the_real_pictures_own_part() -> None:
         2 * sum(float((a - b).norm()) for b in y) / 8 - sum(float((a - x[j]).norm()) for j in range(6) if j != i) / 5
         for i, a in enumerate(x)
     ]
-    assert energy(x, y).tolist() == pytest.approx(expected, abs=2e-3)
-    assert energy(x[:1], y).tolist() == pytest.approx([2 * float(distances(x[:1], y).mean())])
+    assert energy(points(x), points(y)).tolist() == pytest.approx(expected, abs=2e-3)
+    one = points(x[:1])
+    assert energy(one, points(y)).tolist() == pytest.approx([2 * float(distances(one, points(y)).mean())])
 
 
 def test_it_is_least_where_both_are_of_one_distribution() -> None:
@@ -30,10 +38,10 @@ def test_it_is_least_where_both_are_of_one_distribution() -> None:
     def drawn(count: int, spread: float = 1.0, mean: float = 0.0) -> torch.Tensor:
         return torch.randn(count, 4, generator=generator) * spread + mean
 
-    real = drawn(4000)
-    own = distances(drawn(4000), real).mean()
+    real = points(drawn(4000))
+    own = distances(points(drawn(4000)), real).mean()
     others = {"same": (1.0, 0.0), "shifted": (1.0, 0.5), "narrow": (0.5, 0.0), "one": (1e-3, 0.0), "wide": (2.0, 0.0)}
-    excess = {name: float(energy(drawn(2000, *how), real).mean() - own) for name, how in others.items()}
+    excess = {name: float(energy(points(drawn(2000, *how)), real).mean() - own) for name, how in others.items()}
     assert abs(excess["same"]) < 0.02
     assert min(excess["shifted"], excess["narrow"], excess["wide"]) > 0.08
     assert excess["one"] > 4 * excess["narrow"]
@@ -44,11 +52,11 @@ def test_its_gradient_is_right_in_the_mean_for_few_fakes() -> None:
     torch.manual_seed(0)
     fakes, real = torch.randn(2000, 2), torch.randn(2000, 2) + torch.tensor([1.0, 0.0])
     shift = torch.zeros(2, requires_grad=True)
-    energy(fakes + shift, real).mean().backward()
+    energy(points(fakes + shift), points(real)).mean().backward()
     whole, shift.grad = shift.grad, None
     for _ in range(1500):
         a, b = torch.randint(2000, (4,)), torch.randint(2000, (4,))
-        (energy(fakes[a] + shift, real[b]).mean() / 1500).backward()
+        (energy(points(fakes[a] + shift), points(real[b])).mean() / 1500).backward()
     assert whole is not None
     assert shift.grad is not None
     assert torch.allclose(whole, shift.grad, atol=0.05)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from ganvas.config.matching import Comparison as ComparisonConfig
 from ganvas.features.pyramid import SMALLEST_INPUT, FrozenPyramid, resized
 from ganvas.features.summaries import summaries
-from ganvas.losses.matching import distances, energy
+from ganvas.losses.matching import Points, distances, energy, points
+from ganvas.nn.reduced import is_bf16_on_cpu
 from ganvas.types import Images, Labels, PerImage
 
 LEAST_SPREAD = 0.1
@@ -19,8 +19,8 @@ LEAST_SPREAD = 0.1
 class Memory(nn.Module):
     """Features of the last real pictures, oldest replaced first.
 
-    They are kept in fp16 as they are. How far each number spreads is measured on the first pictures, until all places are
-    taken, and stays from then on: fakes are always measured by one rule.
+    They are kept in fp16 as they are. About what each number lies, and how far it spreads, is measured on the first
+    pictures, until all places are taken, and stays from then on: fakes are always measured by one rule.
     """
 
     labels: Tensor
@@ -36,8 +36,9 @@ class Memory(nn.Module):
         self.register_buffer("own", torch.zeros(len(widths)))
         for group, width in enumerate(widths):
             self.register_buffer(f"values{group}", torch.zeros(size, width, dtype=torch.float16))
+            self.register_buffer(f"centre{group}", torch.zeros(width))
             self.register_buffer(f"spread{group}", torch.ones(width))
-        self._measured: list[Tensor] = []
+        self._measured: list[Points] = []
         self.register_load_state_dict_post_hook(lambda *_: self._measured.clear())
 
     @property
@@ -46,8 +47,8 @@ class Memory(nn.Module):
         return int(self.seen) >= self.size
 
     @torch.no_grad()
-    def take(self, features: list[Tensor], labels: Labels | None) -> None:
-        """Remember real pictures: (B, D) of each group."""
+    def take(self, features: list[Tensor], labels: Labels | None, dtype: torch.dtype = torch.float32) -> None:
+        """Remember real pictures: (B, D) of each group. `dtype` is what distances are computed in."""
         count = min(len(features[0]), self.size)
         places = (int(self.seen) + torch.arange(count, device=self.labels.device)) % self.size
         filling = not self.full
@@ -58,42 +59,47 @@ class Memory(nn.Module):
         self.seen += count
         if filling:
             for group in self.groups:
-                spread = self._taken(group).std(0, unbiased=False)
-                self.get_buffer(f"spread{group}").copy_(spread.clamp(min=LEAST_SPREAD * float(spread.mean()) + 1e-6))
+                self._set_rule(group)
             self._measured.clear()
-        reals = self._reals()
-        for group, known in enumerate(reals):
+        for group, known in enumerate(self._reals(dtype)):
             if not filling:
-                known[places] = self._by_rule(group, self.get_buffer(f"values{group}")[places].float(), self.labels[places])
-            between = distances(known[places], known)
+                new = self._by_rule(group, self.get_buffer(f"values{group}")[places].float(), self.labels[places], dtype)
+                known.x[places], known.squares[places] = new.x, new.squares
+            between = distances(
+                Points(known.x[places], known.squares[places], None if known.labels is None else self.labels[places]), known
+            )
             # Each of these pictures is among those remembered, too.
             self.own[group] = between.sum() / max(1, between.numel() - count)
 
-    def compared(self, features: list[Tensor], labels: Labels | None) -> Tensor:
+    def compared(self, features: list[Tensor], labels: Labels | None, dtype: torch.dtype = torch.float32) -> Tensor:
         """How far fakes are from what is remembered: for each, the mean over the groups of its part in the energy distance."""
         parts = [
-            energy(self._by_rule(group, x, labels), known) - self.own[group]
-            for group, (x, known) in enumerate(zip(features, self._reals(), strict=True))
+            energy(self._by_rule(group, x, labels, dtype), known) - self.own[group]
+            for group, (x, known) in enumerate(zip(features, self._reals(dtype), strict=True))
         ]
         return torch.stack(parts).mean(0)
 
     def _taken(self, group: int) -> Tensor:
         return self.get_buffer(f"values{group}")[: min(int(self.seen), self.size)].float()
 
-    def _reals(self) -> list[Tensor]:
+    def _set_rule(self, group: int) -> None:
+        values = self._taken(group)
+        spread = values.std(0, unbiased=False)
+        self.get_buffer(f"centre{group}").copy_(values.mean(0))
+        self.get_buffer(f"spread{group}").copy_(spread.clamp(min=LEAST_SPREAD * float(spread.mean()) + 1e-6))
+
+    def _reals(self, dtype: torch.dtype) -> list[Points]:
         """What is remembered, by the rule."""
-        if not self._measured:
+        if not self._measured or self._measured[0].x.dtype != dtype:
             labels = self.labels[: min(int(self.seen), self.size)]
-            self._measured = [self._by_rule(group, self._taken(group), labels) for group in self.groups]
+            self._measured = [self._by_rule(group, self._taken(group), labels, dtype) for group in self.groups]
         return self._measured
 
-    def _by_rule(self, group: int, x: Tensor, labels: Labels | None) -> Tensor:
-        """Each number in standard deviations, all of a group weighing 1 together, and the class beside them.
-
-        Pictures of two classes are as far apart by that as two of one class mostly are by their features.
-        """
-        x = x / (self.get_buffer(f"spread{group}") * x.shape[1] ** 0.5)
-        return torch.cat([x, F.one_hot(labels, self.classes).to(x)], 1) if self.classes and labels is not None else x
+    def _by_rule(self, group: int, x: Tensor, labels: Labels | None, dtype: torch.dtype) -> Points:
+        """(B, D): each number in standard deviations from its mean, all of a group weighing 1 together."""
+        spread = self.get_buffer(f"spread{group}") * x.shape[1] ** 0.5
+        measured = (x - self.get_buffer(f"centre{group}")) / spread
+        return points(measured.to(dtype), labels if self.classes else None)
 
 
 class Comparison:
@@ -117,17 +123,22 @@ class Comparison:
     def see(self, images: Images, labels: Labels | None, step: int) -> None:
         """Remember real pictures, where the step is one of those at which that is done."""
         if not self.memory.full or step % self.config.refresh == 0:
-            self.memory.take(self.features(images), labels if self.memory.classes else None)
+            self.memory.take(self.features(images), labels if self.memory.classes else None, _dtype(images))
 
     @torch.no_grad()
     def fill(self, images: Images, labels: Labels | None) -> None:
         """Take all places by these pictures, over and over."""
         times = -(-self.memory.size // len(images))
         labels = labels.repeat(times) if labels is not None and self.memory.classes else None
-        self.memory.take([x.repeat(times, 1) for x in self.features(images)], labels)
+        self.memory.take([x.repeat(times, 1) for x in self.features(images)], labels, _dtype(images))
 
     def distance(self, images: Images, labels: Labels | None) -> PerImage:
         """Each fake's part in the energy distance from the real pictures, a mean over the groups: 0 where none is left, in the mean."""
-        features = self.features(images)
+        features, dtype = self.features(images), _dtype(images)
         with torch.autocast(images.device.type, enabled=False):
-            return self.memory.compared(features, labels)
+            return self.memory.compared(features, labels, dtype)
+
+
+def _dtype(images: Images) -> torch.dtype:
+    """What distances are computed in."""
+    return torch.bfloat16 if is_bf16_on_cpu(images) else torch.float32

@@ -2,24 +2,51 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from torch import Tensor
+from torch.nn import functional as F
 
 _LEAST = 1e-4
 """Added to squared distances, whose root would be steep without end where two vectors are one."""
+_CLASSES_APART = 2.0
+"""The squared distance of two classes."""
 
 
-def distances(a: Tensor, b: Tensor) -> Tensor:
-    """Euclidean, of each of (N, D) from each of (M, D): (N, M); 0.01 too long where the vectors are one."""
-    squares = a.square().sum(1)[:, None] + b.square().sum(1) - 2 * (a @ b.T)
+@dataclass(frozen=True)
+class Points:
+    """Vectors between which distances are wanted, and their classes.
+
+    Two of different classes are farther apart than their vectors are, by as much as independent vectors of variance 1 mostly are.
+    """
+
+    x: Tensor
+    """(N, D), in fp32, or in bf16 for speed: distances of vectors with a mean near zero hardly differ by that."""
+    squares: Tensor
+    """(N,): fp32, of the very numbers in `x`."""
+    labels: Tensor | None = None
+    """(N,)"""
+
+
+def points(x: Tensor, labels: Tensor | None = None) -> Points:
+    """`Points` of (N, D)."""
+    return Points(x, x.float().square().sum(1), labels)
+
+
+def distances(a: Points, b: Points) -> Tensor:
+    """Euclidean, of each of N from each of M: (N, M), fp32; 0.01 too long where the vectors are one."""
+    squares = a.squares[:, None] + b.squares - 2 * F.linear(a.x, b.x).float()
+    if a.labels is not None and b.labels is not None:
+        squares = squares + _CLASSES_APART * (a.labels[:, None] != b.labels)
     return (squares.clamp(min=0) + _LEAST).sqrt()
 
 
-def energy(fakes: Tensor, reals: Tensor) -> Tensor:
+def energy(fakes: Points, reals: Points) -> Tensor:
     """Each fake's part in the energy distance of two samples (Szekely and Rizzo 2013, eq. 6.1), up to a constant.
 
-    2 E|x - y| - E|x - x'| with fakes x, x' (N, D) and reals y (M, D): (N,). Its mean is least where both are of one
-    distribution, and its gradient is right in the mean whatever N and M are (Bellemare et al. 2017, arXiv:1705.10743), as
-    a fake is not compared with itself. E|y - y'| is missing, in which nothing can be learnt.
+    2 E|x - y| - E|x - x'| with N fakes x, x' and reals y: (N,). Its mean is least where both are of one
+    distribution, and its gradient is right in the mean whatever the numbers of both are (Bellemare et al. 2017,
+    arXiv:1705.10743), as a fake is not compared with itself. E|y - y'| is missing, in which nothing can be learnt.
     """
-    others = distances(fakes, fakes)
-    return 2 * distances(fakes, reals).mean(1) - (others.sum(1) - others.diagonal()) / max(1, len(fakes) - 1)
+    others, count = distances(fakes, fakes), len(fakes.x)
+    return 2 * distances(fakes, reals).mean(1) - (others.sum(1) - others.diagonal()) / max(1, count - 1)

@@ -7,7 +7,7 @@ from typing import Any
 
 from ganvas.config.family import GanConfig
 from ganvas.config.objective import BceLoss, HingeLoss, LeastSquaresLoss, WassersteinLoss
-from ganvas.config.optim import AdamConfig, Optimizer
+from ganvas.config.optim import AdamConfig, Optimizer, SgdConfig
 from ganvas.config.run import RunConfig
 
 USUAL_RATE = 2e-4
@@ -81,7 +81,7 @@ def _higher_rate(config: RunConfig | None) -> str | None:
 
 
 def _adam(config: RunConfig | None) -> str | None:
-    if config is None or isinstance(config.family.optimizer_g, AdamConfig):
+    if config is None or not isinstance(config.family.optimizer_g, SgdConfig):
         return None
     return "Adam: " + " ".join(f"--set 'family.{name}={{kind: adam, lr: 2e-4}}'" for name in _optimizers(config))
 
