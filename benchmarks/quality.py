@@ -86,6 +86,12 @@ PROJECTION = ("family.discriminator.labels=projection",)
 EMBEDDED = ("family.generator.labels=embedding", *PROJECTION)
 ALONE = ("family.generator.labels=embedding",)
 BESIDE = ("family.regulariser.kind=matching", "family.regulariser.weight=20", "family.regulariser.input_sizes=[96]")
+ADAM = (
+    "family.optimizer_g.kind=adam",
+    "family.optimizer_g.lr=6.0e-4",
+    "family.optimizer_g.betas=[0.0,0.99]",
+    "family.generator.spectral_norm=true",
+)
 ATTEMPTS: Mapping[str, Attempt] = {
     "dcgan": Attempt("dcgan{side}", conditional=EMBEDDED),
     "emoji": Attempt("emoji", unconditional=("family.generator.labels=null", "family.discriminator.labels=null")),
@@ -97,8 +103,9 @@ ATTEMPTS: Mapping[str, Attempt] = {
     "r3gan": Attempt("r3gan{side}", conditional=EMBEDDED),
     "matching": Attempt("matching{side}", conditional=ALONE),
     "matching-96": Attempt("matching{side}", ("family.comparison.input_sizes=[96]",), ALONE),
-    "matching-64": Attempt("matching{side}", ("family.comparison.input_sizes=[64]",), ALONE),
-    "matching-128": Attempt("matching{side}", ("family.comparison.input_sizes=[128]",), ALONE),
+    "matching-adam": Attempt("matching{side}", ADAM, ALONE),
+    "matching-adam-96": Attempt("matching{side}", (*ADAM, "family.comparison.input_sizes=[96]"), ALONE),
+    "matching-adam-128": Attempt("matching{side}", (*ADAM, "family.comparison.input_sizes=[128]"), ALONE),
     "projected-matching": Attempt("projected{side}", BESIDE, EMBEDDED),
     "emoji-matching": Attempt("emoji", BESIDE, unconditional=("family.generator.labels=null", "family.discriminator.labels=null")),
     # What is tried on Projected GAN, one thing at a time.
