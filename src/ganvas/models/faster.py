@@ -21,6 +21,7 @@ from ganvas.models.residual import GeneratorBlock
 from ganvas.nn.attention import SelfAttention
 from ganvas.nn.conv import FromLatent
 from ganvas.nn.fused import FusedConv, FusedLinear, FusedNorm, FusedUp, InFloat32, affine, with_norm
+from ganvas.nn.kernels.calls import kernels
 from ganvas.nn.norm import ConditionalBatchNorm2d, Layers
 from ganvas.nn.resample import widen
 from ganvas.types import ClassWeights, Images, Labels, Latents
@@ -237,6 +238,9 @@ class _GatedUp(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, H, W) to (B, C', 2H, 2W)."""
         y = self.conv(x)
+        found = kernels() if y.dtype == torch.float16 and y.is_contiguous(memory_format=torch.channels_last) else None
+        if found is not None and found.gates_halves(y.shape[1]):  # PyTorch's logistic function of fp16 takes longer than the convolution
+            return found.noisy_gate(y, self.noise)
         return fastgan.gate(y if self.noise is None else y.add_(self.noise))
 
 

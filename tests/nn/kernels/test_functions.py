@@ -139,6 +139,21 @@ def test_gates_with_their_gradients(shape: tuple[int, int, int, int], deviation:
     assert (gradient.float() - right).norm() < 4e-3 * right.norm() + 1e-6
 
 
+@pytest.mark.parametrize("shape", [(2, 32, 5, 3), (3, 96, 8, 8), (1, 512, 1, 1)])
+def test_gates_in_fp16_with_a_noise_that_pictures_share(shape: tuple[int, int, int, int]) -> None:
+    found = calls.kernels()
+    assert found is not None
+    if not found.gates_halves(shape[1]):
+        pytest.skip("no AVX-512 here")
+    x, noise = ((4 * torch.randn(size)).half().contiguous(memory_format=torch.channels_last) for size in (shape, (1, *shape[1:])))
+    for given, added in ((noise, x.float() + noise), (None, x.float())):
+        values, gates = added.chunk(2, 1)
+        y = found.noisy_gate(x, given)
+        assert y.is_contiguous(memory_format=torch.channels_last)
+        assert relative(y, values * gates.sigmoid()) < 5e-4  # half of the last of 11 bits
+    assert not found.gates_halves(48)
+
+
 def test_gates_and_clamps_pass_on_what_is_not_a_number() -> None:
     x = torch.zeros(1, 2, 2, 2).bfloat16().contiguous(memory_format=torch.channels_last)
     x[0, 1, 0, 0], x[0, 0, 1, 1] = torch.nan, torch.nan

@@ -116,6 +116,18 @@ class Kernels:
         self._library.ganvas_gate_backward(*pointers, b * height * width, maps // 2, torch.get_num_threads())
         return dx
 
+    def gates_halves(self, maps: int) -> bool:
+        """Whether there is `noisy_gate` for so many maps: with AVX-512, for multiples of 32."""
+        return hasattr(self._library, "ganvas_noisy_gate") and maps % 32 == 0
+
+    def noisy_gate(self, x: Tensor, noise: Tensor | None) -> Tensor:
+        """`gate` of x (B, 2C, H, W) in fp16 plus a noise (1, 2C, H, W) in fp16 that all pictures share, rounded once."""
+        b, maps, height, width = x.shape
+        y = torch.empty((b, maps // 2, height, width), dtype=x.dtype, memory_format=torch.channels_last)
+        pointers = (x.data_ptr(), None if noise is None else noise.data_ptr(), y.data_ptr())
+        self._library.ganvas_noisy_gate(*pointers, b * height * width, maps // 2, height * width, torch.get_num_threads())
+        return y
+
     def depthwise_backward(self, dy: Tensor, weight: Tensor, entered: Tensor, stride: int, before: tuple[int, int], top: float) -> Tensor:
         """The gradient of what a clamp to [0, `top`] made `entered` of, from that of a depthwise convolution of `entered`.
 
@@ -216,6 +228,7 @@ def differing(tried: Kernels) -> list[str]:
         wrong += [] if same else ["activation"]
         wrong += [] if _clamp_agrees(tried, 8 * x, dy) else ["clamping"]
         wrong += [] if _gate_agrees(tried, 4 * picture(3, 38, 4, 6), picture(3, 19, 4, 6)) else ["gate"]
+        wrong += [] if _noisy_gate_agrees(tried, 4 * normal(3, 96, 4, 6), normal(1, 96, 4, 6)) else ["gate in fp16"]
         wrong += [name for k, stride, name in DEPTHWISE if not _depthwise_agrees(tried, 4 * picture(2, 83, 6, 8), k, stride, normal)]
         x, patches = picture(2, 3, 4, 6), normal(2 * 2 * 3, 16 * 3).bfloat16()
         folded = F.fold(patches.float().view(2, 6, 4, 4, 3).permute(0, 4, 2, 3, 1).reshape(2, 48, 6), (4, 6), 4, padding=1, stride=2)
@@ -247,6 +260,17 @@ def _norm_agrees(tried: Kernels, x: Tensor, dy: Tensor, gain: Tensor, offset: Te
 def _clamp_agrees(tried: Kernels, x: Tensor, dy: Tensor) -> bool:
     y = tried.clamp(x, 6.0)
     return torch.equal(y, x.clamp(0, 6)) and torch.equal(tried.clamp_backward(y, dy, 6.0), torch.where((x > 0) & (x < 6), dy, 0))
+
+
+def _noisy_gate_agrees(tried: Kernels, x: Tensor, noise: Tensor) -> bool:
+    if not tried.gates_halves(x.shape[1]):
+        return True
+    x, noise = (t.half().contiguous(memory_format=torch.channels_last) for t in (x, noise))
+    for added, given in ((x.float() + noise, noise), (x.float(), None)):
+        values, gates = added.chunk(2, 1)
+        if not _near(tried.noisy_gate(x, given), values * gates.sigmoid(), _CLOSE / 10):
+            return False
+    return True
 
 
 def _depthwise_agrees(tried: Kernels, x: Tensor, k: int, stride: int, normal: Callable[..., Tensor]) -> bool:

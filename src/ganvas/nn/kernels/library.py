@@ -39,6 +39,8 @@ _SIGNATURES = {
     "fold": [*[_POINTER] * 2, *_SIZES, _INT],
     "transpose": [*[_POINTER] * 2, _COUNT, _COUNT, _INT],
 }
+_WITH_HALVES = {"noisy_gate": [*[_POINTER] * 3, *[_COUNT] * 3, _INT]}
+"""What is left out where there is no AVX-512."""
 
 
 def source() -> bytes:
@@ -64,7 +66,8 @@ def _flags() -> tuple[str, ...]:
 def _declared(library: ctypes.CDLL) -> ctypes.CDLL:
     """Types of all arguments, and threads."""
     try:
-        for name, arguments in _SIGNATURES.items():
+        halves = _WITH_HALVES if hasattr(library, "ganvas_noisy_gate") else {}
+        for name, arguments in (_SIGNATURES | halves).items():
             function = getattr(library, f"ganvas_{name}")
             function.argtypes, function.restype = arguments, None
     except AttributeError as error:
