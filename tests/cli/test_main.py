@@ -245,7 +245,8 @@ def started(script: str) -> subprocess.Popen[str]:
 
 
 BUSY = """
-import sys, time
+import signal, sys, time
+signal.signal(signal.SIGINT, signal.default_int_handler)  # shells let what runs in the background ignore it
 from ganvas import artifact
 from ganvas.config import io
 from ganvas.cli.main import main
