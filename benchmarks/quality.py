@@ -68,7 +68,7 @@ class Attempt:
     """A recipe with changes."""
 
     recipe: str
-    """With `{side}` where there is one for each resolution."""
+    """With `{side}` where there is one for each resolution; or `auto`."""
     changes: tuple[str, ...] = ()
     """As `--set` takes them."""
     conditional: tuple[str, ...] = ()
@@ -82,9 +82,9 @@ class Attempt:
         return [self.recipe.format(side=on.side), *(word for setting in settings for word in ("--set", setting))]
 
 
-PROJECTION = ("family.discriminator.labels=projection",)
-EMBEDDED = ("family.generator.labels=embedding", *PROJECTION)
 ALONE = ("family.generator.labels=embedding",)
+PROJECTION = ("family.discriminator.labels=projection",)
+EMBEDDED = (*ALONE, *PROJECTION)
 BESIDE = ("family.regulariser.kind=matching", "family.regulariser.weight=20", "family.regulariser.input_sizes=[96]")
 ADAM = (
     "family.optimizer_g.kind=adam",
@@ -93,6 +93,7 @@ ADAM = (
     "family.generator.spectral_norm=true",
 )
 ATTEMPTS: Mapping[str, Attempt] = {
+    "auto": Attempt("auto"),
     "dcgan": Attempt("dcgan{side}", conditional=EMBEDDED),
     "emoji": Attempt("emoji", unconditional=("family.generator.labels=null", "family.discriminator.labels=null")),
     "sngan-diffaug": Attempt("sngan32-diffaug", conditional=("family.generator.labels=batchnorm", *PROJECTION)),

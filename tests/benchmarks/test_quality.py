@@ -19,6 +19,8 @@ def test_every_attempt_is_a_config_for_every_set(quality: ModuleType) -> None:
     for on in quality.SETS.values():
         for name, attempt in quality.ATTEMPTS.items():
             recipe, *words = attempt.command(on)
+            if recipe == "auto":  # looks at the pictures first
+                continue
             config = io.load(recipe, words[1::2], {"train.budget": "10m"})
             assert config.data.resolution == on.side, name
             assert config.family.conditional == (on.classes and name != "projected-unlabelled"), name
