@@ -23,6 +23,10 @@ Styles = Float[Tensor, "b layers size"]
 """StyleGAN's w, one for each layer of each picture."""
 Labels = Int64[Tensor, "b"]
 """Class indices, 0 to classes - 1."""
+Codes = Float[Tensor, "b z"]
+"""Where real pictures' features lie: see `ganvas.families.coding`."""
+Conditions = Labels | Codes
+"""What a discriminator is told of a picture."""
 Logits = Float[Tensor, "b ..."]
 """One logit for each picture of a batch, (B,), or several, (B, K): of patches, or of discriminators that judge apart."""
 ClassLogits = Float[Tensor, "b k"]

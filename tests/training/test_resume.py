@@ -126,6 +126,8 @@ SETTINGS = {
         "family__generator__labels": "onehot",
         "family__discriminator__labels": "projection",
     },
+    # Codes, and the pictures that they are of, before and after all places are taken.
+    "instance": {"recipe": "drawings64", "family__classes": True, "family__codes__remembered": 70, "train__precision": "bf16"},
     "relativistic": {"recipe": "sngan32-diffaug", "family__loss": {"kind": "relativistic_hinge"}},
 }
 

@@ -24,7 +24,7 @@ from ganvas.units import format_duration, parse_duration
 NAME = "auto"
 DEFAULT_BUDGET = "30m"
 FEATURES = "efficientnet-lite0"
-LABELS = ("family.generator.labels", "family.discriminator.labels")
+LABELS = ("family.generator.labels", "family.discriminator.labels", "family.classes")
 
 
 def choose(data: str | Path, *, settings: Iterable[str] = (), overrides: Mapping[str, Any] | None = None, quiet: bool = False) -> Choice:
@@ -83,7 +83,7 @@ def _decide(seen: Looks, side: int, given: Mapping[str, Any]) -> tuple[str, dict
     conditional, reason = rules.labels(seen)
     asked = [given[key] for key in LABELS if key in given]
     if asked:
-        conditional = any(value is not None for value in asked)
+        conditional = any(value not in (None, False) for value in asked)
     else:
         reasons.append(reason)
     recipe, keys, reason = rules.networks(seen, side, conditional)

@@ -1,7 +1,7 @@
 """The config models of a run, and YAML in and out. Free of torch."""
 
 from ganvas.config.data import AugmentConfig, DataConfig
-from ganvas.config.family import Family, GanConfig, LatentConfig, MatchingConfig
+from ganvas.config.family import CodeConfig, Family, GanConfig, InstanceConfig, LatentConfig, MatchingConfig, PlayersConfig
 from ganvas.config.matching import Comparison
 from ganvas.config.model import DcganDiscriminator, DcganGenerator, MlpDiscriminator, MlpGenerator
 from ganvas.config.modern import FastganDiscriminator, FastganGenerator, ProjectedDiscriminator, R3ganDiscriminator, R3ganGenerator
@@ -36,6 +36,7 @@ __all__ = [
     "BigganDiscriminator",
     "BigganGenerator",
     "CheckpointConfig",
+    "CodeConfig",
     "Comparison",
     "ConsistencyRegulariser",
     "DataConfig",
@@ -50,6 +51,7 @@ __all__ = [
     "GanConfig",
     "GradientPenalty",
     "HingeLoss",
+    "InstanceConfig",
     "LatentConfig",
     "LeastSquaresLoss",
     "LecamRegulariser",
@@ -62,6 +64,7 @@ __all__ = [
     "OrthogonalRegulariser",
     "PathLengthRegulariser",
     "PlateauSchedule",
+    "PlayersConfig",
     "PowerEmaConfig",
     "ProjectedDiscriminator",
     "R1Penalty",

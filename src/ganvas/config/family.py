@@ -7,14 +7,16 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from ganvas.config.base import Part
-from ganvas.config.matching import Comparison
+from ganvas.config.matching import Comparison, Side
 from ganvas.config.model import DcganDiscriminator, DcganGenerator, Discriminator, Generator
 from ganvas.config.modern import FastganGenerator
 from ganvas.config.objective import (
     AdaptiveAugment,
     BceLoss,
+    ConsistencyRegulariser,
     CriticAugment,
     Loss,
+    MatchingRegulariser,
     PathLengthRegulariser,
     Penalty,
     Regulariser,
@@ -33,11 +35,9 @@ class LatentConfig(Part):
     )
 
 
-class GanConfig(Part):
+class PlayersConfig(Part):
     """Two players: a generator and a discriminator."""
 
-    kind: Literal["gan"] = "gan"
-    latent: LatentConfig = LatentConfig()
     generator: Generator = DcganGenerator()
     discriminator: Discriminator = DcganDiscriminator()
     pixel_range: tuple[float, float] = Field(
@@ -77,7 +77,7 @@ class GanConfig(Part):
         return tuple(dict.fromkeys(name for name in found if name))
 
     @model_validator(mode="after")
-    def _consistent(self) -> GanConfig:
+    def _consistent(self) -> PlayersConfig:
         if (self.generator.labels is None) != (self.discriminator.labels is None):
             raise ValueError("generator.labels and discriminator.labels go together: set both, or neither")
         if self.penalty is not None and getattr(self.discriminator, "norm", None) == "batch":
@@ -89,7 +89,7 @@ class GanConfig(Part):
         return self
 
     @model_validator(mode="after")
-    def _critic_is_lipschitz(self) -> GanConfig:
+    def _critic_is_lipschitz(self) -> PlayersConfig:
         if not isinstance(self.loss, WassersteinLoss):
             return self
         spectral, clip = getattr(self.discriminator, "spectral_norm", False), self.loss.clip is not None
@@ -102,12 +102,10 @@ class GanConfig(Part):
         return self
 
     @model_validator(mode="after")
-    def _style_fits(self) -> GanConfig:
+    def _style_fits(self) -> PlayersConfig:
         styled = isinstance(self.generator, Stylegan2Generator)
         if isinstance(self.regulariser, PathLengthRegulariser) and not styled:
             raise ValueError("regulariser.kind is path_length, which needs a generator with styles: set family.generator.kind=stylegan2")
-        if styled and self.latent.distribution != "normal":
-            raise ValueError("generator.kind is stylegan2, which draws normal latents: set family.latent.distribution=normal")
         if isinstance(self.critic_augment, AdaptiveAugment) and isinstance(self.loss, WassersteinLoss):
             raise ValueError(
                 "critic_augment.kind is ada, which goes by the sign of D's logits, and a Wasserstein critic's zero has no meaning: "
@@ -116,11 +114,77 @@ class GanConfig(Part):
         return self
 
     @model_validator(mode="after")
-    def _range_can_be_made(self) -> GanConfig:
+    def _range_can_be_made(self) -> PlayersConfig:
         if self.pixel_range not in ((-1, 1), (0, 1)):
             raise ValueError(f"pixel_range is {list(self.pixel_range)}, expected [-1, 1] or [0, 1]")
         if getattr(self.generator, "output", "tanh") == "sigmoid" and self.pixel_range != (0, 1):
             raise ValueError("a sigmoid makes pixels in [0, 1] only: set family.pixel_range=[0, 1], or family.generator.output=tanh")
+        return self
+
+
+class GanConfig(PlayersConfig):
+    """Two players, the generator's pictures made of latents that mean nothing."""
+
+    kind: Literal["gan"] = "gan"
+    latent: LatentConfig = LatentConfig()
+
+    @model_validator(mode="after")
+    def _latents_fit(self) -> GanConfig:
+        if isinstance(self.generator, Stylegan2Generator) and self.latent.distribution != "normal":
+            raise ValueError("generator.kind is stylegan2, which draws normal latents: set family.latent.distribution=normal")
+        return self
+
+
+class CodeConfig(Part):
+    """Codes of real pictures: where a frozen network's features of them lie along their principal directions."""
+
+    backbone: Literal["efficientnet-lite0"] = "efficientnet-lite0"
+    size: int = Field(default=64, ge=2, le=512, description="numbers in a code")
+    input_size: Side = Field(default=64, description="side at which the frozen network sees pictures")
+    fitted: int = Field(default=2048, ge=2, description="pictures, the first shown, whose features' directions are taken")
+    remembered: int = Field(default=8192, ge=2, description="different pictures, the first shown, of whose codes new pictures are made")
+    neighbours: int = Field(default=5, ge=1, description="nearest codes, one of which a picture's code is mixed with")
+    blend: float = Field(default=0.5, ge=0, le=1, description="share of the neighbour in the mixture, at most")
+    noise: float = Field(default=0.2, ge=0, description="deviation of what is added to each of a code's numbers, whose mean square is 1")
+
+
+class InstanceConfig(PlayersConfig):
+    """Two players, the generator's pictures made of codes of real ones, which it also learns to make again of theirs.
+
+    Pictures new to the world are made of mixtures of neighbouring codes.
+    """
+
+    kind: Literal["instance"] = "instance"
+    codes: CodeConfig = CodeConfig()
+    classes: bool = Field(default=False, description="pictures can be asked for by class: made of codes of that class's pictures")
+    reconstruction: float = Field(default=4.0, ge=0, description="weight of how far a real picture is from what is made of its code")
+
+    @property
+    def conditional(self) -> bool:
+        """Whether pictures can be asked for by class."""
+        return self.classes
+
+    @property
+    def backbones(self) -> tuple[str, ...]:
+        """Feature networks that training goes by, by the names that `ganvas evaluate --features` has for them."""
+        return tuple(dict.fromkeys((*super().backbones, self.codes.backbone)))
+
+    @model_validator(mode="after")
+    def _codes_enter(self) -> InstanceConfig:
+        if self.generator.labels is not None:
+            raise ValueError(
+                "an instance family learns no labels, which codes tell already: set family.generator.labels=null and family.discriminator.labels=null, and family.classes=true"
+            )
+        if not isinstance(self.discriminator, DcganDiscriminator):
+            raise ValueError(
+                f"discriminator.kind is {self.discriminator.kind}: codes enter a DCGAN's only; set family.discriminator.kind=dcgan"
+            )
+        if isinstance(self.generator, Stylegan2Generator):
+            raise ValueError(
+                "generator.kind is stylegan2, which normalises its latents, and codes have lengths: set family.generator.kind=dcgan or fastgan"
+            )
+        if isinstance(self.regulariser, MatchingRegulariser | ConsistencyRegulariser):
+            raise ValueError(f"regulariser.kind is {self.regulariser.kind}, which does not know codes: set family.regulariser=null")
         return self
 
 
@@ -144,4 +208,4 @@ class MatchingConfig(Part):
         return (self.comparison.backbone,)
 
 
-Family = Annotated[GanConfig | MatchingConfig, Field(discriminator="kind")]
+Family = Annotated[GanConfig | InstanceConfig | MatchingConfig, Field(discriminator="kind")]

@@ -26,6 +26,12 @@ def between(a: Tensor, b: Tensor, steps: int, mode: Mode) -> Tensor:
     return slerp(a[:, None], b[:, None], t[None, :, None])
 
 
+def usual(family: object) -> Mode:
+    """How a config's latents are walked between: along the shell of normal ones, straight where they are uniform or codes."""
+    distribution = getattr(getattr(family, "latent", None), "distribution", "normal")
+    return "linear" if distribution == "uniform" or hasattr(family, "codes") else "slerp"
+
+
 def class_path(stops: Sequence[int], steps: int, classes: int) -> ClassWeights:
     """(steps, classes) weights from the first class to the last, through those between, at even speed."""
     stays = torch.nn.functional.one_hot(torch.tensor(list(stops)), classes).float()

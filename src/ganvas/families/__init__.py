@@ -5,12 +5,13 @@ from __future__ import annotations
 import torch
 
 from ganvas.config.family import Family as FamilyConfig
-from ganvas.config.family import GanConfig, MatchingConfig
+from ganvas.config.family import GanConfig, InstanceConfig, MatchingConfig
 from ganvas.families.base import Family
 from ganvas.families.gan import Gan
+from ganvas.families.instance import InstanceGan
 from ganvas.families.matching import Matching
 
-FAMILIES = {GanConfig: Gan, MatchingConfig: Matching}
+FAMILIES = {GanConfig: Gan, InstanceConfig: InstanceGan, MatchingConfig: Matching}
 
 
 def build_family(config: FamilyConfig, *, resolution: int, classes: int, seed: int, device: torch.device) -> Family:

@@ -14,7 +14,7 @@ from ganvas.models.stylegan2 import Generator as StyleGenerator
 from ganvas.rng import Draws
 from ganvas.sampling import latent
 from ganvas.sampling.labels import draw_labels
-from ganvas.types import Images, Labels, Latents
+from ganvas.types import Conditions, Images, Labels, Latents
 
 Frequencies = Literal["data", "uniform"]
 
@@ -47,7 +47,7 @@ def _draw_classes(classes: int, frequencies: Frequencies, state: StepState, star
     return draw_labels(weights, state.seed, start, count, f"{stream}/label").to(state.device)
 
 
-def make(generator: nn.Module, latents: Latents, labels: Labels | None, chance: Draws | None, state: StepState) -> Images:
+def make(generator: nn.Module, latents: Latents, labels: Conditions | None, chance: Draws | None, state: StepState) -> Images:
     """The generator's pictures, in the run's precision."""
     # What a generator draws beside its latents.
     more = {"chance": chance} if isinstance(generator, StyleGenerator) else {}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -13,7 +14,7 @@ from torch import Tensor, nn
 from ganvas import rng
 from ganvas.augment import build_critic_augment
 from ganvas.augment.ada import AdaptiveAugment
-from ganvas.config.family import GanConfig
+from ganvas.config.family import GanConfig, PlayersConfig
 from ganvas.config.objective import WassersteinLoss
 from ganvas.families.base import Draw, StepState
 from ganvas.families.fakes import draw_inputs, learnt_classes, make
@@ -29,7 +30,7 @@ from ganvas.models.ranges import take_uniform_latents
 from ganvas.nn.norm import batch_norms
 from ganvas.nn.spectral import count_updates
 from ganvas.rng import Draws
-from ganvas.types import Batch, ClassLogits, Images, Labels, Latents, Logits, PerImage
+from ganvas.types import Batch, ClassLogits, Conditions, Images, Latents, Logits, PerImage
 
 
 @dataclass(frozen=True)
@@ -43,27 +44,24 @@ class Opinion:
     """Terms that it adds to its own loss: how well it draws the real pictures again."""
 
 
-class Gan:
-    """The two players and how they step. Averages of G are what samples are drawn from."""
+class Game(ABC):
+    """The two players and how they step; subclasses say what pictures are made of. Averages of G are what samples are drawn from."""
 
     averaged: tuple[str, ...] = ("generator",)
 
-    def __init__(self, config: GanConfig, *, resolution: int, classes: int, seed: int, device: torch.device):
+    def __init__(self, config: PlayersConfig, *, resolution: int, classes: int, seed: int, device: torch.device):
         """`classes`: how many the data has; 0 if it has no labels.
 
         Raises:
             UsageError: a conditional config without labels.
         """
         self.config = config
-        self.classes = learnt_classes(config.conditional, classes, "family.generator.labels=null and family.discriminator.labels=null")
+        self.classes = self._learnt_classes(classes)
         self.loss = build_loss(config.loss)
         self.penalties = build_penalties(config.penalty)
         self.regulariser = build_regulariser(config.regulariser, seed, resolution, self.classes)
         rng.seed_torch(seed, "weights")
-        self.generator = build_generator(config.generator, resolution, config.latent.size, self.classes, config.pixel_range)
-        if config.latent.distribution == "uniform":
-            take_uniform_latents(self.generator)
-        self.discriminator = build_discriminator(config.discriminator, resolution, self.classes, config.pixel_range)
+        self.generator, self.discriminator = self._build(resolution)
         for module in self.modules().values():
             module.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.clip = config.loss.clip if isinstance(config.loss, WassersteinLoss) else None
@@ -76,6 +74,18 @@ class Gan:
         }
         for optimizer in self._optimizers.values():
             count_updates(optimizer)
+
+    @abstractmethod
+    def _learnt_classes(self, classes: int) -> int:
+        """How many classes it learns, of those that the data has; raises `UsageError` where it lacks them."""
+
+    @abstractmethod
+    def _build(self, resolution: int) -> tuple[nn.Module, nn.Module]:
+        """Generator and discriminator."""
+
+    @abstractmethod
+    def _latents(self, start: int, count: int, state: StepState, stream: str) -> tuple[Latents, Conditions | None, Draws]:
+        """What fakes are made of, what D is told of them, and all further random numbers that theirs are."""
 
     def modules(self) -> Mapping[str, nn.Module]:
         """`generator` and `discriminator`, and `regulariser` where it remembers something."""
@@ -203,13 +213,19 @@ class Gan:
             metrics = {"loss_g": loss.detach()}
             if opinion.classes is not None and fakes.labels is not None:
                 loss = loss + self.config.auxiliary_weight * class_loss(opinion.classes, fakes.labels).mean()
+            terms = self._further(batch, state)
             if self.regulariser is not None:
-                loss = _added(loss, self.regulariser.generator(self._players(state), fakes), metrics)
+                terms |= self.regulariser.generator(self._players(state), fakes)
+            loss = _added(loss, terms, metrics)
             optimizer = self._optimizers["generator"]
             optimizer.zero_grad(set_to_none=True)
             loss.backward()
         optimizer.step()
         return metrics
+
+    def _further(self, batch: Batch, state: StepState) -> Terms:
+        """What G learns from beside the game, by families that have such."""
+        return {}
 
     def _players(self, state: StepState) -> Players:
         """Both networks for a regulariser."""
@@ -220,7 +236,7 @@ class Gan:
         def make(latents: Latents, like: Shown) -> Images:
             return self._make(latents, like.labels, like.chance, state)
 
-        def draw(start: int, count: int, stream: str) -> tuple[Latents, Labels | None, Draws]:
+        def draw(start: int, count: int, stream: str) -> tuple[Latents, Conditions | None, Draws]:
             return self._latents(start, count, state, stream)
 
         return Players(self.generator, ask, make, draw, state)
@@ -248,11 +264,8 @@ class Gan:
         latents, labels, chance = self._latents(batch.start, batch.images.shape[0], state, stream)
         return Shown("fake", batch.start, self._make(latents, labels, chance, state), labels, latents, chance)
 
-    def _make(self, latents: Latents, labels: Labels | None, chance: Draws | None, state: StepState) -> Images:
+    def _make(self, latents: Latents, labels: Conditions | None, chance: Draws | None, state: StepState) -> Images:
         return make(self.generator, latents, labels, chance, state)
-
-    def _latents(self, start: int, count: int, state: StepState, stream: str) -> tuple[Latents, Labels | None, Draws]:
-        return draw_inputs(self.config.latent, self.classes, self.config.fake_labels, state, start, count, stream)
 
     @torch.no_grad()
     def probe(self, batch: Batch, state: StepState) -> dict[str, Tensor]:
@@ -264,7 +277,7 @@ class Gan:
     judges: tuple[str, ...] = ("discriminator",)
 
     @torch.no_grad()
-    def judge(self, images: Images, labels: Labels | None) -> PerImage:
+    def judge(self, images: Images, labels: Conditions | None) -> PerImage:
         """D's logits of pictures as they are, in eval mode and fp32: higher for what looks more real to it."""
         was = self.discriminator.training
         self.discriminator.eval()
@@ -273,9 +286,32 @@ class Gan:
         finally:
             self.discriminator.train(was)
 
+
+class Gan(Game):
+    """Pictures are made of latents that mean nothing, and of classes where there are some."""
+
+    def __init__(self, config: GanConfig, *, resolution: int, classes: int, seed: int, device: torch.device):
+        """See `Game`."""
+        self.drawn = config.latent
+        super().__init__(config, resolution=resolution, classes=classes, seed=seed, device=device)
+
+    def _learnt_classes(self, classes: int) -> int:
+        unset = "family.generator.labels=null and family.discriminator.labels=null"
+        return learnt_classes(self.config.conditional, classes, unset)
+
+    def _build(self, resolution: int) -> tuple[nn.Module, nn.Module]:
+        config = self.config
+        generator = build_generator(config.generator, resolution, self.drawn.size, self.classes, config.pixel_range)
+        if self.drawn.distribution == "uniform":
+            take_uniform_latents(generator)
+        return generator, build_discriminator(config.discriminator, resolution, self.classes, config.pixel_range)
+
+    def _latents(self, start: int, count: int, state: StepState, stream: str) -> tuple[Latents, Conditions | None, Draws]:
+        return draw_inputs(self.drawn, self.classes, self.config.fake_labels, state, start, count, stream)
+
     def sampler(self, modules: Mapping[str, nn.Module]) -> GanSampler | StyleSampler:
         """Samples with a generator (the family's own, or its average)."""
-        return sampler_of(modules["generator"], self.config.latent)
+        return sampler_of(modules["generator"], self.drawn)
 
 
 def _added(loss: Tensor, terms: Terms, metrics: dict[str, Tensor]) -> Tensor:

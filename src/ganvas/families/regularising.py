@@ -25,7 +25,7 @@ from ganvas.families.comparing import Comparison
 from ganvas.losses.regularisers import Anchors, PathLength, consistency, distance, orthogonal_penalty, path_lengths, usual_weight
 from ganvas.models.stylegan2 import Generator as StyleGenerator
 from ganvas.rng import Draws
-from ganvas.types import Images, Labels, Latents, Logits
+from ganvas.types import Conditions, Images, Latents, Logits
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Shown:
     start: int
     """The place of the first in the run's stream of pictures."""
     images: Images
-    labels: Labels | None = None
+    labels: Conditions | None = None
     latents: Latents | None = None
     """What fakes were made of."""
     chance: Draws | None = None
@@ -53,7 +53,7 @@ class Players:
     """The critic's logits."""
     make: Callable[[Latents, Shown], Images]
     """The generator's pictures of latents, with the classes of fakes and whatever else these were made of."""
-    draw: Callable[[int, int, str], tuple[Latents, Labels | None, Draws]]
+    draw: Callable[[int, int, str], tuple[Latents, Conditions | None, Draws]]
     """New latents, classes and chance for the pictures from a place in the stream on, so many, by a name of their own."""
     state: StepState
     """Where the step stands."""

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from ganvas import rng
 from ganvas.config.family import LatentConfig
+from ganvas.families.coding import Instances
 from ganvas.models.stylegan2 import Generator as StyleGenerator
 from ganvas.sampling import latent
 from ganvas.types import ClassWeights, Images, Labels, Latents, Styles
@@ -28,6 +29,33 @@ class GanSampler:
     def __call__(self, latents: Latents, labels: Labels | ClassWeights | None) -> Images:
         """Pictures in [-1, 1]."""
         return self.generator(latents, labels)
+
+
+class InstanceSampler:
+    """Codes to pictures through a generator; its latents are codes, made of those of real pictures, of a class if one is asked for."""
+
+    def __init__(self, generator: nn.Module, instances: Instances):
+        self.generator, self.instances, self.latent_size = generator, instances, instances.config.size
+
+    def latents(self, seed: int, start: int, count: int, *, truncation: float | None = None, stream: str = "sample") -> Latents:
+        """(count, size), each of its (seed, stream, index), of pictures of any class."""
+        return self.latents_of(None, seed, start, count, truncation=truncation, stream=stream)
+
+    def latents_of(
+        self, labels: Labels | None, seed: int, start: int, count: int, *, truncation: float | None = None, stream: str = "sample"
+    ) -> Latents:
+        """(count, size), each of its (seed, stream, index) and class; `truncation` bounds the noise about real pictures' codes."""
+        return self.instances.draw(seed, stream, start, count, labels=labels, bound=truncation)
+
+    def __call__(self, latents: Latents, labels: Labels | ClassWeights | None) -> Images:
+        """Pictures in [-1, 1]. Classes are in the codes; whole ones given beside them are taken for those.
+
+        Raises:
+            TypeError: for weights of classes, of which no picture can be made.
+        """
+        if labels is not None and labels.is_floating_point():
+            raise TypeError("codes are of pictures of one class: there are no mixtures of classes")
+        return self.generator(latents)
 
 
 class StyleSampler:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from ganvas.config.family import GanConfig
+from ganvas.config.family import PlayersConfig
 from ganvas.config.objective import BceLoss, HingeLoss, LeastSquaresLoss, WassersteinLoss
 from ganvas.config.optim import AdamConfig, Optimizer, SgdConfig
 from ganvas.config.run import RunConfig
@@ -33,13 +33,13 @@ def _has(part: Any, name: str) -> bool:
     return getattr(part, name, None) not in (None, False, 0)
 
 
-def _game(config: RunConfig | None) -> GanConfig | None:
+def _game(config: RunConfig | None) -> PlayersConfig | None:
     """The game of two players, where the run is one and its config is known."""
-    return config.family if config is not None and isinstance(config.family, GanConfig) else None
+    return config.family if config is not None and isinstance(config.family, PlayersConfig) else None
 
 
 def _is_game(config: RunConfig | None) -> bool:
-    return config is None or isinstance(config.family, GanConfig)
+    return config is None or isinstance(config.family, PlayersConfig)
 
 
 def _augment(config: RunConfig | None) -> str | None:
@@ -131,9 +131,10 @@ def _tanh(config: RunConfig | None) -> str | None:
 
 
 def _latent(config: RunConfig | None) -> str | None:
-    if config is None or config.family.latent.size >= SMALL_LATENT:
+    latent = None if config is None else getattr(config.family, "latent", None)
+    if latent is None or latent.size >= SMALL_LATENT:
         return None
-    return f"a latent of more than {config.family.latent.size} numbers: --set family.latent.size=100"
+    return f"a latent of more than {latent.size} numbers: --set family.latent.size=100"
 
 
 def _batch(config: RunConfig | None) -> str | None:

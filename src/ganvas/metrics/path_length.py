@@ -22,7 +22,7 @@ from ganvas.features.continuous import features_of_floats
 from ganvas.features.network import FeatureNetwork
 from ganvas.progress import Progress
 from ganvas.sampling.latent import slerp
-from ganvas.sampling.render import CHUNK, Sampler, class_labels
+from ganvas.sampling.render import CHUNK, Sampler, class_labels, draw_latents
 from ganvas.types import Images
 
 Mode = Literal["slerp", "linear"]
@@ -129,12 +129,12 @@ def squared_steps(
     device: torch.device | str = "cpu",
 ) -> Tensor:
     """float64 (64,): squared feature distances over the steps of the paths start, start + 1, ..., one chunk of them."""
-    a, b = (sampler.latents(seed, start, CHUNK, stream=f"{STREAM}/{end}").double() for end in ("from", "to"))
+    labels = class_labels(start, CHUNK, seed, weights, None)
+    a, b = (draw_latents(sampler, labels, seed, start, CHUNK, stream=f"{STREAM}/{end}").double() for end in ("from", "to"))
     t = torch.zeros(CHUNK, 1, dtype=torch.float64)
     if where == "full":
         # The step, too, stays within the path.
         t = rng.uniforms(seed, f"{STREAM}/t", start, CHUNK, 1) * (1 - epsilon)
-    labels = class_labels(start, CHUNK, seed, weights, None)
     between: Callable[[Tensor, Tensor, Tensor], Tensor] = slerp if mode == "slerp" else torch.lerp
     rows = []
     for at in (t, t + epsilon):

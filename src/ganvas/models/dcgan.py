@@ -13,7 +13,7 @@ from ganvas.models.common import CHANNELS, INITS, OUTPUTS, needed
 from ganvas.nn.conv import Conv2d, FromLatent, ToLogit, down, spectral, up
 from ganvas.nn.embed import ClassEmbedding, onehot, onehot_channels
 from ganvas.nn.norm import Layers, MinibatchStd, PixelNorm
-from ganvas.types import ClassLogits, ClassWeights, Images, Labels, Latents, PerImage
+from ganvas.types import ClassLogits, ClassWeights, Conditions, Images, Labels, Latents, PerImage
 
 
 def widths(resolution: int, width: int, max_width: int) -> list[int]:
@@ -78,7 +78,7 @@ class Discriminator(nn.Module):
         INITS[config.init](self)
 
     def forward(
-        self, images: Images, labels: Labels | None = None, *, with_classes: bool = False
+        self, images: Images, labels: Conditions | None = None, *, with_classes: bool = False
     ) -> PerImage | tuple[PerImage, ClassLogits]:
         """Logits, higher for real; with an auxiliary classifier and `with_classes`, also those of each class (B, classes).
 

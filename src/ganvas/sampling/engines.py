@@ -20,7 +20,7 @@ from torch import Tensor
 from ganvas import artifact
 from ganvas.errors import UserError
 from ganvas.progress import Progress
-from ganvas.sampling.render import CHUNK, Sampler, class_labels
+from ganvas.sampling.render import CHUNK, Sampler, class_labels, draw_latents
 from ganvas.types import Images
 
 REFERENCE = "eager"
@@ -63,7 +63,8 @@ class Choice:
 def check_batches(sampler: Sampler, weights: Tensor | None) -> Iterator[tuple[Tensor, Tensor | None]]:
     """Latents and labels on which engines are compared, in chunks."""
     for start in range(0, CHECKED, CHUNK):
-        yield sampler.latents(0, start, CHUNK, stream=_STREAM), class_labels(start, CHUNK, 0, weights, None)
+        labels = class_labels(start, CHUNK, 0, weights, None)
+        yield draw_latents(sampler, labels, 0, start, CHUNK, stream=_STREAM), labels
 
 
 @torch.inference_mode()

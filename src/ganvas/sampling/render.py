@@ -40,6 +40,26 @@ class Truncating(Protocol):
         ...
 
 
+@runtime_checkable
+class OfClass(Protocol):
+    """What a sampler may offer beside, where a class decides which latents there are."""
+
+    def latents_of(
+        self, labels: Labels | None, seed: int, start: int, count: int, *, truncation: float | None = None, stream: str = "sample"
+    ) -> Latents:
+        """As `Sampler.latents`, of the classes (count,)."""
+        ...
+
+
+def draw_latents(
+    sampler: Sampler, labels: Labels | None, seed: int, start: int, count: int, *, truncation: float | None = None, stream: str = "sample"
+) -> Latents:
+    """(count, latent_size) of the pictures start, start + 1, ..., which are to be of these classes (count,)."""
+    if isinstance(sampler, OfClass):
+        return sampler.latents_of(labels, seed, start, count, truncation=truncation, stream=stream)
+    return sampler.latents(seed, start, count, truncation=truncation, stream=stream)
+
+
 def at_truncation(sampler: Sampler, truncation: float | None) -> Sampler:
     """The sampler, truncated where it is not its latents that are."""
     return sampler.truncated(truncation) if truncation is not None and isinstance(sampler, Truncating) else sampler
@@ -75,8 +95,8 @@ def render(
     device, sampler = torch.device(device), at_truncation(sampler, truncation)
     for chunk in range(start // CHUNK, math.ceil((start + count) / CHUNK)):
         first = chunk * CHUNK
-        latents = sampler.latents(seed, first, CHUNK, truncation=truncation, stream=stream).to(device)
         labels = class_labels(first, CHUNK, seed, weights, chosen)
+        latents = draw_latents(sampler, labels, seed, first, CHUNK, truncation=truncation, stream=stream).to(device)
         with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16"):
             pixels = to_pixels(sampler(latents, None if labels is None else labels.to(device)))
         yield pixels[max(0, start - first) : min(CHUNK, start + count - first)].numpy()

@@ -14,7 +14,7 @@ from ganvas.config.optim import EmaConfig
 from ganvas.families.base import StepState
 from ganvas.nn.norm import batch_norms
 from ganvas.nn.spectral import follow
-from ganvas.sampling.render import CHUNK, Sampler, class_labels
+from ganvas.sampling.render import CHUNK, Sampler, class_labels, draw_latents
 
 CALIBRATION_PICTURES = 1024
 """Pictures through which the averages' batch norms are fitted."""
@@ -27,7 +27,9 @@ class Averages(ABC):
         self._sources = dict(modules)
         self.modules = {name: copy.deepcopy(module).requires_grad_(False) for name, module in modules.items()}
         self._pairs: list[tuple[list[Tensor], list[Tensor]]] = [
-            (list(self.modules[name].parameters()), list(module.parameters())) for name, module in modules.items()
+            (list(self.modules[name].parameters()), list(module.parameters()))
+            for name, module in modules.items()
+            if next(module.parameters(), None) is not None
         ]
 
     @abstractmethod
@@ -91,7 +93,7 @@ def restimate_batch_norms(modules: Mapping[str, nn.Module], run: Callable[[], No
 def pass_fixed_latents(sampler: Sampler, state: StepState) -> None:
     """Draw the pictures, always of the same latents, through which an average's batch norms are fitted."""
     for start in range(0, CALIBRATION_PICTURES, CHUNK):
-        latents = sampler.latents(state.seed, start, CHUNK, stream="calibration").to(state.device)
         labels = class_labels(start, CHUNK, state.seed, state.label_weights, None)
+        latents = draw_latents(sampler, labels, state.seed, start, CHUNK, stream="calibration").to(state.device)
         with state.autocast():
             sampler(latents, None if labels is None else labels.to(state.device))

@@ -12,12 +12,13 @@ import torch
 from torch import Tensor
 
 from ganvas import artifact, runs
-from ganvas.config import GanConfig, MatchingConfig
+from ganvas.config import GanConfig, InstanceConfig, MatchingConfig
 from ganvas.data.given import Given, open_given
 from ganvas.data.layout import shown
 from ganvas.data.packed import is_packed, open_packed
 from ganvas.data.prepare import RESOLUTIONS, resolve, resolve_config
 from ganvas.errors import RunError, UsageError
+from ganvas.explore.walks import usual
 from ganvas.features.backbone import Wanted
 from ganvas.metrics.appearance import Appearance
 from ganvas.metrics.evaluate import YARDSTICK_MOST, Classes, Evaluation, HeldOut, reference
@@ -148,9 +149,9 @@ def _score(batches: Iterator[Any], data: PackedDataset, net: FeatureNetwork, tot
 def _path_length(model: Model, net: FeatureNetwork, quiet: bool) -> PathLength | None:
     """How smoothly the run's pictures change; None for features that take whole levels only, and families without a generator's latents."""
     family = model.folder.config().family
-    if net.name == "inception-2015" or not isinstance(family, GanConfig | MatchingConfig):
+    if net.name == "inception-2015" or not isinstance(family, GanConfig | InstanceConfig | MatchingConfig):
         return None
-    mode = "linear" if family.latent.distribution == "uniform" else "slerp"
+    mode = usual(family)
     return path_length(model.sampler, net, n=PATHS, mode=mode, weights=model.class_weights, device=model.device, quiet=quiet)
 
 

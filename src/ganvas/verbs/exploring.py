@@ -19,7 +19,7 @@ from ganvas.metrics.evaluate import reference
 from ganvas.metrics.report import write_report
 from ganvas.progress import Progress
 from ganvas.sampling.grid import enlarged, grid, png, titled
-from ganvas.sampling.render import Truncating, class_labels
+from ganvas.sampling.render import OfClass, Truncating, class_labels, draw_latents
 from ganvas.training.device import choose_precision
 from ganvas.verbs.evaluating import open_data
 from ganvas.verbs.model import Model, check_numbers, load
@@ -131,9 +131,9 @@ def interpolate(
     path, found = places(out, formats, {"png": "interpolation.png", "gif": "interpolation.gif", "mp4": "interpolation.mp4"})
     model = load(run, checkpoint=checkpoint, ema=ema)
     chosen = model.class_indices(classes) if classes else []
-    mode = mode or ("linear" if distribution(model) == "uniform" else "slerp")
+    mode = mode or walks.usual(model.folder.config().family)
     between_classes = len(chosen) > 1
-    if between_classes:
+    if between_classes and not isinstance(model.sampler, OfClass):
         check_mixes(model, chosen[0])
 
     def walk(count: int) -> np.ndarray:
@@ -171,9 +171,9 @@ def _latent_walk(
     model: Model, chosen: Sequence[int], rows: int, steps: int, seed: int, truncation: float | None, mode: walks.Mode
 ) -> np.ndarray:
     """uint8 (rows, steps, H, W, 3): from picture 2r of the seed to 2r + 1, in one class."""
-    ends = model.sampler.latents(seed, 0, 2 * rows, truncation=truncation)
-    latents = walks.between(ends[0::2], ends[1::2], steps, mode)
     drawn = class_labels(0, 2 * rows, seed, model.class_weights, [c for c in chosen for _ in (0, 1)])
+    ends = draw_latents(model.sampler, drawn, seed, 0, 2 * rows, truncation=truncation)
+    latents = walks.between(ends[0::2], ends[1::2], steps, mode)
     labels = None if drawn is None else drawn[0::2].repeat_interleave(steps)
     pictures = model.draw(latents.flatten(0, 1), labels, truncation)
     return pictures.reshape(rows, steps, *pictures.shape[1:])
@@ -183,9 +183,15 @@ def _class_walk(
     model: Model, chosen: Sequence[int], rows: int, steps: int, seed: int, truncation: float | None, mode: walks.Mode
 ) -> np.ndarray:
     """uint8 (rows, steps, H, W, 3): picture r of the seed, from class to class."""
-    latents = model.sampler.latents(seed, 0, rows, truncation=truncation).repeat_interleave(steps, 0)
-    weights = walks.class_path(chosen, steps, len(model.classes)).repeat(rows, 1)
-    pictures = model.draw(latents, weights, truncation)
+    path = walks.class_path(chosen, steps, len(model.classes))
+    if isinstance(model.sampler, OfClass):  # classes are in the latents
+        kinds = sorted(set(chosen))
+        ends = [draw_latents(model.sampler, torch.full((rows,), kind), seed, 0, rows, truncation=truncation) for kind in kinds]
+        latents = torch.einsum("sk,krz->rsz", path[:, kinds].to(ends[0]), torch.stack(ends))
+        pictures = model.draw(latents.flatten(0, 1), None, truncation)
+    else:
+        latents = model.sampler.latents(seed, 0, rows, truncation=truncation).repeat_interleave(steps, 0)
+        pictures = model.draw(latents, path.repeat(rows, 1), truncation)
     return pictures.reshape(rows, steps, *pictures.shape[1:])
 
 

@@ -1,0 +1,179 @@
+"""Codes of real pictures, and new pictures' codes made of them.
+
+A code is where a picture's features in a frozen network lie along the directions in which features differ most. To
+condition both players on features of single real pictures is the idea of Casanova et al. 2021 (arXiv:2109.05070).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from ganvas import rng
+from ganvas.config.family import CodeConfig
+from ganvas.features.pyramid import FrozenPyramid, resized
+from ganvas.types import Codes, Images, Labels
+
+LEAST_SPREAD = 0.1
+"""A feature's standard deviation, as a share of its group's mean one, that it is taken for at least."""
+SAME = 0.02
+"""Codes nearer than this share of a code's usual length are of the same picture."""
+
+
+class Coder(nn.Module):
+    """From pictures to codes, by a rule that is made once, of the first pictures."""
+
+    centre: Tensor
+    scale: Tensor
+    directions: Tensor
+    fitted: Tensor
+
+    def __init__(self, config: CodeConfig, resolution: int):
+        """Raises `UsageError` where the frozen network's weights are missing."""
+        super().__init__()
+        self.config, self._frozen = config, FrozenPyramid()
+        with torch.no_grad():
+            groups = self._groups(torch.zeros(1, 3, resolution, resolution))
+        self._sizes = [group.shape[1] for group in groups]
+        width = sum(self._sizes)
+        self.register_buffer("centre", torch.zeros(width))
+        self.register_buffer("scale", torch.ones(width))
+        self.register_buffer("directions", torch.zeros(width, config.size))
+        self.register_buffer("fitted", torch.zeros((), dtype=torch.bool))
+
+    def _groups(self, images: Images) -> list[Tensor]:
+        """Means of quarters of the two coarsest maps, and the picture itself made small: (B, D) each."""
+        maps = self._frozen(resized(images, self.config.input_size))[-2:]
+        parts = [F.adaptive_avg_pool2d(x.float(), 2).flatten(1) for x in maps]
+        return [*parts, F.adaptive_avg_pool2d(images.float(), min(8, images.shape[2])).flatten(1)]
+
+    @torch.no_grad()
+    def features(self, images: Images) -> Tensor:
+        """(B, D), by no rule yet, of pictures (B, 3, R, R) in [-1, 1]."""
+        with torch.autocast(images.device.type, enabled=False):
+            return torch.cat(self._groups(images), 1)
+
+    @torch.no_grad()
+    def fit(self, features: Tensor) -> None:
+        """Take the principal directions of (N, D) features, in each of whose groups all numbers weigh 1 together."""
+        self.centre.copy_(features.mean(0))
+        spread = features.std(0, unbiased=False)
+        parts = []
+        for part in spread.split(self._sizes):
+            least = LEAST_SPREAD * float(part.mean()) + 1e-6
+            parts.append(part.clamp(min=least) * len(part) ** 0.5)
+        self.scale.copy_(torch.cat(parts))
+        x = ((features - self.centre) / self.scale).double()
+        values, vectors = torch.linalg.eigh(x.T @ x / len(x))
+        count = min(self.config.size, vectors.shape[1])
+        directions = vectors.flip(1)[:, :count]
+        # The mean square of a code's numbers is 1; what differs most has the largest.
+        length = float(values.flip(0)[:count].clamp(min=0).sum()) ** 0.5
+        self.directions.zero_()
+        self.directions[:, :count] = (directions * (self.config.size**0.5 / max(length, 1e-6))).float()
+        self.fitted.fill_(True)
+
+    @torch.no_grad()
+    def of(self, features: Tensor) -> Codes:
+        """Codes (N, size) of (N, D) features."""
+        with torch.autocast(features.device.type, enabled=False):
+            return (features - self.centre) / self.scale @ self.directions
+
+    def forward(self, images: Images) -> Codes:
+        """Codes (B, size) of pictures (B, 3, R, R) in [-1, 1]."""
+        return self.of(self.features(images))
+
+
+class Instances(nn.Module):
+    """Codes of different real pictures, the first that were shown, with their classes: what new pictures' codes are made of.
+
+    One object serves a generator and its averages: a copy of it is itself.
+    """
+
+    codes: Tensor
+    labels: Tensor
+    count: Tensor
+
+    def __init__(self, config: CodeConfig):
+        super().__init__()
+        self.config = config
+        self.register_buffer("codes", torch.zeros(config.remembered, config.size))
+        self.register_buffer("labels", torch.zeros(config.remembered, dtype=torch.long))
+        self.register_buffer("count", torch.zeros((), dtype=torch.long))
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Instances:
+        memo[id(self)] = self
+        return self
+
+    def __len__(self) -> int:
+        return int(self.count)
+
+    @property
+    def full(self) -> bool:
+        """Whether no further picture is remembered."""
+        return len(self) == len(self.codes)
+
+    @torch.no_grad()
+    def remember(self, codes: Codes, labels: Labels | None) -> None:
+        """Keep those of (B, size) codes that are of pictures not seen before, while there are places."""
+        if self.full:
+            return
+        known = torch.cat([self.codes[: len(self)], codes])
+        apart = torch.cdist(codes, known) > SAME * self.config.size**0.5
+        # A picture counts as seen if it is like one that is kept, or like one before it in this batch.
+        earlier = torch.arange(len(known), device=codes.device) < len(self) + torch.arange(len(codes), device=codes.device)[:, None]
+        new = (apart | ~earlier).all(1).nonzero()[:, 0][: len(self.codes) - len(self)]
+        places = slice(len(self), len(self) + len(new))
+        self.codes[places] = codes[new]
+        if labels is not None:
+            self.labels[places] = labels[new]
+        self.count += len(new)
+
+    @torch.no_grad()
+    def draw(self, seed: int, stream: str, start: int, count: int, *, labels: Labels | None = None, bound: float | None = None) -> Codes:
+        """Codes (count, size) of new pictures, each of its (seed, stream, index) and class alone.
+
+        Each is a real picture's code, moved by up to `blend` towards that of one of its nearest neighbours, and noise,
+        which `bound` truncates. Before any picture was seen, it is noise alone.
+
+        Args:
+            seed, stream, start, count: the pictures start, start + 1, ... of a stream.
+            labels: (count,) classes of the pictures whose codes are taken; None: all. A class of which none is kept
+                is made of all, too.
+            bound: of the noise, in standard deviations.
+        """
+        device, size = self.codes.device, self.config.size
+        noise = rng.normals(seed, stream, start, count, size, bound).to(device)
+        if not len(self):
+            return noise
+        codes = self.codes[: len(self)]
+        chance = rng.uniforms(seed, f"{stream}/instance", start, count, 3).to(device)
+        first = (chance[:, 0] * len(codes)).long()
+        if labels is not None:
+            known = self.labels[: len(self)]
+            for kind in labels.unique():
+                own, asked = (known == kind).nonzero()[:, 0], labels.to(device) == kind
+                if len(own):
+                    first[asked] = own[(chance[asked, 0] * len(own)).long()]
+        own = codes[first]
+        apart = torch.cdist(own, codes)
+        apart[torch.arange(count, device=device), first] = torch.inf
+        near = apart.topk(min(self.config.neighbours, max(1, len(codes) - 1)), 1, largest=False).indices
+        second = near[torch.arange(count, device=device), (chance[:, 1] * near.shape[1]).long()]
+        share = (chance[:, 2:] * self.config.blend).float()
+        return torch.lerp(own, codes[second], share) + self.config.noise * noise
+
+
+class CodeProjection(nn.Linear):
+    """What a discriminator multiplies a picture's features with: of its code, where a table would have it of its class."""
+
+    def __init__(self, size: int, features: int):
+        super().__init__(size, features, bias=False)
+
+    @property
+    def embedding_dim(self) -> int:
+        """Features."""
+        return self.out_features
