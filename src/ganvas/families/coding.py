@@ -47,14 +47,14 @@ class Coder(nn.Module):
     def _groups(self, images: Images) -> list[Tensor]:
         """Means of quarters of the two coarsest maps, and the picture itself made small: (B, D) each."""
         maps = self._frozen(resized(images, self.config.input_size))[-2:]
-        parts = [F.adaptive_avg_pool2d(x.float(), 2).flatten(1) for x in maps]
-        return [*parts, F.adaptive_avg_pool2d(images.float(), min(8, images.shape[2])).flatten(1)]
+        with torch.autocast(images.device.type, enabled=False):
+            parts = [F.adaptive_avg_pool2d(x.float(), 2).flatten(1) for x in maps]
+            return [*parts, F.adaptive_avg_pool2d(images.float(), min(8, images.shape[2])).flatten(1)]
 
     @torch.no_grad()
     def features(self, images: Images) -> Tensor:
         """(B, D), by no rule yet, of pictures (B, 3, R, R) in [-1, 1]."""
-        with torch.autocast(images.device.type, enabled=False):
-            return torch.cat(self._groups(images), 1)
+        return torch.cat(self._groups(images), 1)
 
     @torch.no_grad()
     def fit(self, features: Tensor) -> None:
