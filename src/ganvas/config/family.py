@@ -145,7 +145,7 @@ class CodeConfig(Part):
     remembered: int = Field(default=8192, ge=2, description="different pictures, the first shown, of whose codes new pictures are made")
     neighbours: int = Field(default=5, ge=1, description="nearest codes, one of which a picture's code is mixed with")
     blend: float = Field(default=0.5, ge=0, le=1, description="share of the neighbour in the mixture, at most")
-    noise: float = Field(default=0.2, ge=0, description="deviation of what is added to each of a code's numbers, whose mean square is 1")
+    noise: float = Field(default=0.1, ge=0, description="deviation of what is added to each of a code's numbers, whose mean square is 1")
 
 
 class InstanceConfig(PlayersConfig):
