@@ -61,9 +61,6 @@ class PlayersConfig(Part):
     reuse_fakes: bool = Field(
         default=True, description="the generator's step judges the fakes of the last discriminator step again, rather than new ones"
     )
-    fake_labels: Literal["data", "uniform"] = Field(
-        default="data", description="classes of fakes: as frequent as in the data, or all alike"
-    )
 
     @property
     def conditional(self) -> bool:
@@ -127,6 +124,9 @@ class GanConfig(PlayersConfig):
 
     kind: Literal["gan"] = "gan"
     latent: LatentConfig = LatentConfig()
+    fake_labels: Literal["data", "uniform"] = Field(
+        default="data", description="classes of fakes: as frequent as in the data, or all alike"
+    )
 
     @model_validator(mode="after")
     def _latents_fit(self) -> GanConfig:

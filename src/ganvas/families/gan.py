@@ -17,7 +17,7 @@ from ganvas.augment.ada import AdaptiveAugment
 from ganvas.config.family import GanConfig, PlayersConfig
 from ganvas.config.objective import WassersteinLoss
 from ganvas.families.base import Draw, StepState
-from ganvas.families.fakes import draw_inputs, learnt_classes, make
+from ganvas.families.fakes import Frequencies, draw_inputs, learnt_classes, make
 from ganvas.families.optimizers import anneal, build_optimizer
 from ganvas.families.regularising import Players, Shown, Terms, build_regulariser
 from ganvas.families.samplers import GanSampler, StyleSampler, sampler_of
@@ -293,6 +293,7 @@ class Gan(Game):
     def __init__(self, config: GanConfig, *, resolution: int, classes: int, seed: int, device: torch.device):
         """See `Game`."""
         self.drawn = config.latent
+        self.frequencies: Frequencies = config.fake_labels
         super().__init__(config, resolution=resolution, classes=classes, seed=seed, device=device)
 
     def _learnt_classes(self, classes: int) -> int:
@@ -307,7 +308,7 @@ class Gan(Game):
         return generator, build_discriminator(config.discriminator, resolution, self.classes, config.pixel_range)
 
     def _latents(self, start: int, count: int, state: StepState, stream: str) -> tuple[Latents, Conditions | None, Draws]:
-        return draw_inputs(self.drawn, self.classes, self.config.fake_labels, state, start, count, stream)
+        return draw_inputs(self.drawn, self.classes, self.frequencies, state, start, count, stream)
 
     def sampler(self, modules: Mapping[str, nn.Module]) -> GanSampler | StyleSampler:
         """Samples with a generator (the family's own, or its average)."""
