@@ -26,10 +26,14 @@ def between(a: Tensor, b: Tensor, steps: int, mode: Mode) -> Tensor:
     return slerp(a[:, None], b[:, None], t[None, :, None])
 
 
+def distribution(family: object) -> str:
+    """How the latents of a family's config are distributed: normal where it does not say."""
+    return getattr(getattr(family, "latent", None), "distribution", "normal")
+
+
 def usual(family: object) -> Mode:
     """How a config's latents are walked between: along the shell of normal ones, straight where they are uniform or codes."""
-    distribution = getattr(getattr(family, "latent", None), "distribution", "normal")
-    return "linear" if distribution == "uniform" or hasattr(family, "codes") else "slerp"
+    return "linear" if distribution(family) == "uniform" or hasattr(family, "codes") else "slerp"
 
 
 def class_path(stops: Sequence[int], steps: int, classes: int) -> ClassWeights:

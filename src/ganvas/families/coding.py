@@ -15,10 +15,9 @@ from torch.nn import functional as F
 from ganvas import rng
 from ganvas.config.family import CodeConfig
 from ganvas.features.pyramid import FrozenPyramid, resized
+from ganvas.features.summaries import spreads
 from ganvas.types import Codes, Images, Labels
 
-LEAST_SPREAD = 0.1
-"""A feature's standard deviation, as a share of its group's mean one, that it is taken for at least."""
 SAME = 0.02
 """Codes nearer than this share of a code's usual length are of the same picture."""
 
@@ -60,12 +59,7 @@ class Coder(nn.Module):
     def fit(self, features: Tensor) -> None:
         """Take the principal directions of (N, D) features, in each of whose groups all numbers weigh 1 together."""
         self.centre.copy_(features.mean(0))
-        spread = features.std(0, unbiased=False)
-        parts = []
-        for part in spread.split(self._sizes):
-            least = LEAST_SPREAD * float(part.mean()) + 1e-6
-            parts.append(part.clamp(min=least) * len(part) ** 0.5)
-        self.scale.copy_(torch.cat(parts))
+        self.scale.copy_(torch.cat([spreads(group) * group.shape[1] ** 0.5 for group in features.split(self._sizes, 1)]))
         x = ((features - self.centre) / self.scale).double()
         values, vectors = torch.linalg.eigh(x.T @ x / len(x))
         count = min(self.config.size, vectors.shape[1])

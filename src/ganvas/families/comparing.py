@@ -7,13 +7,10 @@ from torch import Tensor, nn
 
 from ganvas.config.matching import Comparison as ComparisonConfig
 from ganvas.features.pyramid import SMALLEST_INPUT, FrozenPyramid, resized
-from ganvas.features.summaries import summaries
+from ganvas.features.summaries import spreads, summaries
 from ganvas.losses.matching import Points, distances, energy, points
 from ganvas.nn.reduced import is_bf16_on_cpu
 from ganvas.types import Images, Labels, PerImage
-
-LEAST_SPREAD = 0.1
-"""A feature's standard deviation, as a share of its group's mean one, that it is taken for at least."""
 
 
 class Memory(nn.Module):
@@ -84,9 +81,8 @@ class Memory(nn.Module):
 
     def _set_rule(self, group: int) -> None:
         values = self._taken(group)
-        spread = values.std(0, unbiased=False)
         self.get_buffer(f"centre{group}").copy_(values.mean(0))
-        self.get_buffer(f"spread{group}").copy_(spread.clamp(min=LEAST_SPREAD * float(spread.mean()) + 1e-6))
+        self.get_buffer(f"spread{group}").copy_(spreads(values))
 
     def _reals(self, dtype: torch.dtype) -> list[Points]:
         """What is remembered, by the rule."""

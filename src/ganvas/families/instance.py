@@ -16,7 +16,6 @@ from torch.nn import functional as F
 
 from ganvas import rng
 from ganvas.config.family import InstanceConfig
-from ganvas.config.model import DcganDiscriminator
 from ganvas.families.base import Draw, StepState
 from ganvas.families.coding import CodeProjection, Coder, Instances
 from ganvas.families.fakes import learnt_classes, make
@@ -53,7 +52,6 @@ class InstanceGan(Game):
         config = self.settings
         generator = build_generator(config.generator, resolution, config.codes.size, 0, config.pixel_range)
         told = config.discriminator.model_copy(update={"labels": "projection"})
-        assert isinstance(told, DcganDiscriminator)
         discriminator = build_discriminator(told, resolution, 1, config.pixel_range)
         table = discriminator.get_submodule("projection")
         projection = CodeProjection(config.codes.size, table.embedding_dim)  # type: ignore[arg-type]

@@ -13,6 +13,8 @@ from ganvas.types import Images
 
 PARTS = 4
 """Along each side, at most."""
+LEAST_SPREAD = 0.1
+"""A feature's standard deviation, as a share of its group's mean one, that it is taken for at least."""
 _LEAST_VARIANCE = 1e-2
 """Added to variances, whose root would be steep without end at a flat map."""
 
@@ -69,6 +71,12 @@ class _Parts:
             means, squares = _means(means, count), _means(squares, count)
             self._known[count] = means, squares - means.square()
         return self._known[count]
+
+
+def spreads(features: Tensor) -> Tensor:
+    """(D,): standard deviations of the numbers of (N, D) features, none taken for less than a tenth of their mean one."""
+    spread = features.std(0, unbiased=False)
+    return spread.clamp(min=LEAST_SPREAD * float(spread.mean()) + 1e-6)
 
 
 def _means(x: Tensor, side: int) -> Tensor:

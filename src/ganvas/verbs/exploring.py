@@ -161,12 +161,6 @@ def interpolate(
     return Written(path, put(path, files, record, "interpolation"), record, f"{rows} rows of {steps} steps: {ends}")
 
 
-def distribution(model: Model) -> str:
-    """How the latents of a run are distributed: normal where its config does not say."""
-    latent = getattr(model.folder.config().family, "latent", None)
-    return getattr(latent, "distribution", "normal")
-
-
 def _latent_walk(
     model: Model, chosen: Sequence[int], rows: int, steps: int, seed: int, truncation: float | None, mode: walks.Mode
 ) -> np.ndarray:
@@ -277,7 +271,7 @@ def sweep_truncation(
     runs.open_run(run)
     folder = free_folder(out)
     model = load(run, checkpoint=checkpoint)
-    if distribution(model) == "uniform":
+    if walks.distribution(model.folder.config().family) == "uniform":
         raise UsageError(f"{model.folder.path} draws uniform latents, which have no tails to cut off: truncation is for normal ones")
     if truncations is None:
         truncations = truncation.PSIS if isinstance(model.sampler, Truncating) else truncation.TRUNCATIONS
