@@ -86,12 +86,31 @@ def test_a_difference_is_in_grey_levels() -> None:
     assert difference([torch.full((1, 3, 2, 2), 1.0)], [torch.full((1, 3, 2, 2), 1.5)]).largest == 0
 
 
+def test_pictures_that_are_near_by_luck_are_not_enough() -> None:
+    torch.manual_seed(0)
+    right = [torch.zeros(512, 3, 4, 4)]
+    # The largest of each picture spreads about 0.4: one in many thousands is beyond 1.
+    farthest = 0.4 - 0.1 * (-torch.rand(512).log()).log()
+    wrong = right[0].clone()
+    wrong[:, 0, 0, 0] = farthest.clamp(max=0.7) / 127.5
+    found = difference(right, [wrong])
+    assert found.largest < 0.71
+    assert found.expected > 1
+    assert not found.passes
+    wrong[:, 0, 0, 0] = 0.4 / 127.5
+    assert difference(right, [wrong]).expected == pytest.approx(0.4, abs=1e-4)
+    assert difference(right, [wrong]).passes
+    # And one that is nearly off by a level is a sign of others that are.
+    wrong[0, 0, 0, 0] = 0.8 / 127.5
+    assert not difference(right, [wrong]).passes
+
+
 def test_a_choice_is_kept_and_a_damaged_file_replaced(tmp_path: Path) -> None:
     path, asked = tmp_path / "engines" / "x.json", []
 
     def find() -> Choice:
         asked.append(1)
-        return Choice("fp16", Difference(0.5, 0.1, 0.0), 5.0)
+        return Choice("fp16", Difference(0.5, 0.1, 0.0, 0.7), 5.0)
 
     first = remembered(path, ["fp16"], find)
     assert remembered(path, ["fp16"], find) == first

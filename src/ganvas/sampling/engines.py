@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -24,10 +25,15 @@ from ganvas.sampling.render import CHUNK, Sampler, class_labels, draw_latents
 from ganvas.types import Images
 
 REFERENCE = "eager"
-CHECKED = 2 * CHUNK
+CHECKED = 8 * CHUNK
 """Pictures on which another way is compared with the reference."""
 LIMIT = 1.0
 """Grey levels, before rounding to whole ones: nearer than that, no pixel is off by more than one after it."""
+SHARE = 0.75
+"""Of the limit, that may be reached on the pictures looked at: of one model, 0.91 on 512 went with 1.47 on 1,536 others."""
+MANY = 100_000
+"""Pictures of which none is expected to be farther off than the limit."""
+_EULER = 0.5772156649
 _WORTH = 0.9
 """Another way is used if it takes at most this share of the reference's time."""
 _TURNS = 3
@@ -42,11 +48,13 @@ class Difference:
     mean: float
     beyond: float
     """The share of values that are off by more than one."""
+    expected: float
+    """The largest of `MANY` pictures, as far as these tell."""
 
     @property
     def passes(self) -> bool:
-        """Whether all are within one grey level."""
-        return self.largest < LIMIT
+        """Whether all are within one grey level, and those of many more pictures most likely will be."""
+        return self.largest < SHARE * LIMIT and self.expected < LIMIT
 
 
 @dataclass(frozen=True)
@@ -70,9 +78,21 @@ def check_batches(sampler: Sampler, weights: Tensor | None) -> Iterator[tuple[Te
 @torch.inference_mode()
 def difference(reference: Sequence[Images], other: Sequence[Images]) -> Difference:
     """How far pictures in [-1, 1] are from others; infinite where they hold anything but finite numbers."""
-    parts = [(a.float().clamp(-1, 1) - b.float().clamp(-1, 1)).abs().mul(127.5).flatten() for a, b in zip(reference, other, strict=True)]
+    parts = [(a.float().clamp(-1, 1) - b.float().clamp(-1, 1)).abs().mul(127.5) for a, b in zip(reference, other, strict=True)]
     far = torch.cat(parts).nan_to_num(nan=torch.inf)
-    return Difference(float(far.max()), float(far.mean()), float((far > 1).float().mean()))
+    return Difference(float(far.max()), float(far.mean()), float((far > 1).float().mean()), _expected(far.flatten(1).amax(1)))
+
+
+def _expected(largest: Tensor) -> float:
+    """What the largest of `MANY` pictures will be, by the largest of each of some (N,): all infinite where one is.
+
+    Gumbel's distribution, which the largest of many numbers tend to, by its moments (Gumbel 1958, section 6.2.6): the
+    mean is mu + 0.5772 beta, the standard deviation pi beta / sqrt(6), and mu + beta ln n is exceeded once in n.
+    """
+    if len(largest) < 2 or not bool(largest.isfinite().all()):
+        return float(largest.max())
+    beta = float(largest.std()) * math.sqrt(6) / math.pi
+    return float(largest.mean()) + beta * (math.log(MANY) - _EULER)
 
 
 def choose(

@@ -168,7 +168,7 @@ class Model:
     def engine(self) -> Choice:
         """How pictures are computed unless an engine is named, and how far they are from the reference's.
 
-        The fastest engine that is within one grey level of `eager` on 128 pictures of this very model. It is chosen
+        The fastest engine that is within one grey level of `eager` on 512 pictures of this very model. It is chosen
         once for a model, a machine and a number of threads, and kept in the cache.
         """
         names = engines(self.modules["generator"]) if self.device.type == "cpu" and "generator" in self.modules else ()
