@@ -37,12 +37,16 @@ def build(config: RunConfig) -> Family:
     return build_family(config.family, resolution=config.data.resolution, classes=CLASSES, seed=config.seed, device=torch.device("cpu"))
 
 
+def pictures() -> torch.Tensor:
+    """The made-up ones that networks are trained on: (64, 3, 16, 16)."""
+    return torch.from_numpy(np.random.default_rng(0).uniform(-1, 1, (64, 3, 16, 16)).astype(np.float32)).cumsum(3).div(8).clamp(-1, 1)
+
+
 def train(config: RunConfig, steps: int, precision: str = "fp32", family: Family | None = None) -> tuple[Family, list[dict[str, float]]]:
     """Some steps on made-up pictures, without the loop; what each reports."""
     family = build(config) if family is None else family
     state, batch, metrics = StepState(config.seed, torch.device("cpu"), precision), config.train.batch, []
-    real = torch.from_numpy(np.random.default_rng(0).uniform(-1, 1, (64, 3, 16, 16)).astype(np.float32)).cumsum(3).div(8).clamp(-1, 1)
-    position = 0
+    real, position = pictures(), 0
 
     def draw() -> Batch:
         nonlocal position

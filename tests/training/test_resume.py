@@ -128,6 +128,13 @@ SETTINGS = {
     },
     # Codes, and the pictures that they are of, before and after all places are taken.
     "instance": {"recipe": "drawings64", "family__classes": True, "family__codes__remembered": 70, "train__precision": "bf16"},
+    "coded": {
+        "recipe": "codes32",
+        "family__classes": True,
+        "family__codes__remembered": 70,
+        "family__codes__pixels": 1.0,
+        "train__precision": "bf16",
+    },
     "relativistic": {"recipe": "sngan32-diffaug", "family__loss": {"kind": "relativistic_hinge"}},
 }
 

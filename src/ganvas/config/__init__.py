@@ -1,7 +1,17 @@
 """The config models of a run, and YAML in and out. Free of torch."""
 
 from ganvas.config.data import AugmentConfig, DataConfig
-from ganvas.config.family import CodeConfig, Family, GanConfig, InstanceConfig, LatentConfig, MatchingConfig, PlayersConfig
+from ganvas.config.family import (
+    AloneConfig,
+    CodeConfig,
+    CodedConfig,
+    Family,
+    GanConfig,
+    InstanceConfig,
+    LatentConfig,
+    MatchingConfig,
+    PlayersConfig,
+)
 from ganvas.config.matching import Comparison
 from ganvas.config.model import DcganDiscriminator, DcganGenerator, MlpDiscriminator, MlpGenerator
 from ganvas.config.modern import FastganDiscriminator, FastganGenerator, ProjectedDiscriminator, R3ganDiscriminator, R3ganGenerator
@@ -31,12 +41,14 @@ from ganvas.config.stylegan import Stylegan2Discriminator, Stylegan2Generator
 __all__ = [
     "AdamConfig",
     "AdaptiveAugment",
+    "AloneConfig",
     "AugmentConfig",
     "BceLoss",
     "BigganDiscriminator",
     "BigganGenerator",
     "CheckpointConfig",
     "CodeConfig",
+    "CodedConfig",
     "Comparison",
     "ConsistencyRegulariser",
     "DataConfig",

@@ -135,6 +135,11 @@ class GanConfig(PlayersConfig):
         return self
 
 
+_STYLE_AND_CODES = (
+    "generator.kind is stylegan2, which normalises its latents, and codes have lengths: set family.generator.kind=dcgan or fastgan"
+)
+
+
 class CodeConfig(Part):
     """Codes of real pictures: where a frozen network's features of them lie along their principal directions."""
 
@@ -180,27 +185,19 @@ class InstanceConfig(PlayersConfig):
                 f"discriminator.kind is {self.discriminator.kind}: codes enter a DCGAN's only; set family.discriminator.kind=dcgan"
             )
         if isinstance(self.generator, Stylegan2Generator):
-            raise ValueError(
-                "generator.kind is stylegan2, which normalises its latents, and codes have lengths: set family.generator.kind=dcgan or fastgan"
-            )
+            raise ValueError(_STYLE_AND_CODES)
         if isinstance(self.regulariser, MatchingRegulariser | ConsistencyRegulariser):
             raise ValueError(f"regulariser.kind is {self.regulariser.kind}, which does not know codes: set family.regulariser=null")
         return self
 
 
-class MatchingConfig(Part):
+class AloneConfig(Part):
     """A generator alone, whose pictures' features are to be distributed as real ones' in a frozen network."""
 
-    kind: Literal["matching"] = "matching"
     latent: LatentConfig = LatentConfig()
     generator: Generator = FastganGenerator()
     comparison: Comparison = Comparison()
     optimizer_g: Optimizer = AdamConfig()
-
-    @property
-    def conditional(self) -> bool:
-        """Whether classes enter the generator."""
-        return self.generator.labels is not None
 
     @property
     def backbones(self) -> tuple[str, ...]:
@@ -208,4 +205,55 @@ class MatchingConfig(Part):
         return (self.comparison.backbone,)
 
 
-Family = Annotated[GanConfig | InstanceConfig | MatchingConfig, Field(discriminator="kind")]
+class MatchingConfig(AloneConfig):
+    """A generator alone, which makes pictures of noise."""
+
+    kind: Literal["matching"] = "matching"
+
+    @property
+    def conditional(self) -> bool:
+        """Whether classes enter the generator."""
+        return self.generator.labels is not None
+
+
+class PairedCodeConfig(CodeConfig):
+    """Codes of real pictures, of each of which two pictures are made and compared with the real one."""
+
+    size: int = Field(default=128, ge=2, le=512, description="numbers in a code")
+    blend: float = Field(default=0.0, ge=0, le=1, description="share of the neighbour in the mixture, at most")
+    features: float = Field(default=0.3, ge=0, description="weight of how far their features are from the real picture's")
+    pixels: float = Field(default=0.0, ge=0, description="weight of how far their pixels are from the real picture's")
+
+    @model_validator(mode="after")
+    def _pairs_count(self) -> PairedCodeConfig:
+        if not self.features and not self.pixels:
+            raise ValueError("codes.features and codes.pixels are 0: nothing would tie pictures to their codes; give one of them a weight")
+        return self
+
+
+class CodedConfig(AloneConfig):
+    """A generator alone, which makes pictures of codes of real ones, and noise beside them (`latent`)."""
+
+    kind: Literal["coded"] = "coded"
+    codes: PairedCodeConfig = PairedCodeConfig()
+    classes: bool = Field(default=False, description="pictures can be asked for by class: made of codes of that class's pictures")
+
+    @property
+    def conditional(self) -> bool:
+        """Whether pictures can be asked for by class."""
+        return self.classes
+
+    @model_validator(mode="after")
+    def _codes_enter(self) -> CodedConfig:
+        if self.generator.labels is not None:
+            raise ValueError(
+                "a coded family learns no labels, which codes tell already: set family.generator.labels=null, and family.classes=true"
+            )
+        if isinstance(self.generator, Stylegan2Generator):
+            raise ValueError(_STYLE_AND_CODES)
+        if self.latent.distribution != "normal":
+            raise ValueError("noise stands beside codes, which are not uniform: set family.latent.distribution=normal")
+        return self
+
+
+Family = Annotated[GanConfig | InstanceConfig | MatchingConfig | CodedConfig, Field(discriminator="kind")]

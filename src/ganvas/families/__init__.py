@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import torch
 
+from ganvas.config.family import CodedConfig, GanConfig, InstanceConfig, MatchingConfig
 from ganvas.config.family import Family as FamilyConfig
-from ganvas.config.family import GanConfig, InstanceConfig, MatchingConfig
 from ganvas.families.base import Family
+from ganvas.families.coded import Coded
 from ganvas.families.gan import Gan
 from ganvas.families.instance import InstanceGan
 from ganvas.families.matching import Matching
 
-FAMILIES = {GanConfig: Gan, InstanceConfig: InstanceGan, MatchingConfig: Matching}
+FAMILIES = {GanConfig: Gan, InstanceConfig: InstanceGan, MatchingConfig: Matching, CodedConfig: Coded}
 
 
 def build_family(config: FamilyConfig, *, resolution: int, classes: int, seed: int, device: torch.device) -> Family:

@@ -6,6 +6,7 @@ condition both players on features of single real pictures is the idea of Casano
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -14,9 +15,10 @@ from torch.nn import functional as F
 
 from ganvas import rng
 from ganvas.config.family import CodeConfig
+from ganvas.families.base import Draw, StepState
 from ganvas.features.pyramid import FrozenPyramid, resized
 from ganvas.features.summaries import spreads
-from ganvas.types import Codes, Images, Labels
+from ganvas.types import Batch, Codes, Images, Labels
 
 SAME = 0.02
 """Codes nearer than this share of a code's usual length are of the same picture."""
@@ -43,17 +45,20 @@ class Coder(nn.Module):
         self.register_buffer("directions", torch.zeros(width, config.size))
         self.register_buffer("fitted", torch.zeros((), dtype=torch.bool))
 
-    def _groups(self, images: Images) -> list[Tensor]:
+    def _groups(self, images: Images, maps: Sequence[Tensor] | None = None) -> list[Tensor]:
         """Means of quarters of the two coarsest maps, and the picture itself made small: (B, D) each."""
-        maps = self._frozen(resized(images, self.config.input_size))[-2:]
+        maps = self._frozen(resized(images, self.config.input_size)) if maps is None else maps
         with torch.autocast(images.device.type, enabled=False):
-            parts = [F.adaptive_avg_pool2d(x.float(), 2).flatten(1) for x in maps]
+            parts = [F.adaptive_avg_pool2d(x.float(), 2).flatten(1) for x in maps[-2:]]
             return [*parts, F.adaptive_avg_pool2d(images.float(), min(8, images.shape[2])).flatten(1)]
 
     @torch.no_grad()
-    def features(self, images: Images) -> Tensor:
-        """(B, D), by no rule yet, of pictures (B, 3, R, R) in [-1, 1]."""
-        return torch.cat(self._groups(images), 1)
+    def features(self, images: Images, maps: Sequence[Tensor] | None = None) -> Tensor:
+        """(B, D), by no rule yet, of pictures (B, 3, R, R) in [-1, 1].
+
+        `maps`: what the frozen network makes of them at `input_size`, where that is known already.
+        """
+        return torch.cat(self._groups(images, maps), 1)
 
     @torch.no_grad()
     def fit(self, features: Tensor) -> None:
@@ -76,9 +81,9 @@ class Coder(nn.Module):
         with torch.autocast(features.device.type, enabled=False):
             return (features - self.centre) / self.scale @ self.directions
 
-    def forward(self, images: Images) -> Codes:
-        """Codes (B, size) of pictures (B, 3, R, R) in [-1, 1]."""
-        return self.of(self.features(images))
+    def forward(self, images: Images, maps: Sequence[Tensor] | None = None) -> Codes:
+        """Codes (B, size) of pictures (B, 3, R, R) in [-1, 1]; `maps` as in `features`."""
+        return self.of(self.features(images, maps))
 
 
 class Instances(nn.Module):
@@ -159,6 +164,28 @@ class Instances(nn.Module):
         second = near[torch.arange(count, device=device), (chance[:, 1] * near.shape[1]).long()]
         share = (chance[:, 2:] * self.config.blend).float()
         return torch.lerp(own, codes[second], share) + self.config.noise * noise
+
+
+def begin(coder: Coder, instances: Instances, draw: Draw, state: StepState) -> None:
+    """Look at as many pictures as the rule of codes is to be made of, and remember them by it."""
+    seen: list[tuple[Tensor, Labels | None]] = []
+    while sum(len(features) for features, _ in seen) < coder.config.fitted:
+        batch = draw()
+        with state.autocast():
+            seen.append((coder.features(batch.images), batch.labels))
+    coder.fit(torch.cat([features for features, _ in seen]))
+    for features, labels in seen:
+        instances.remember(coder.of(features), labels)
+
+
+@torch.no_grad()
+def settle(coder: Coder, instances: Instances, batch: Batch, state: StepState) -> None:
+    """A rule is made of one batch, and all places are taken, by noise: for measuring."""
+    with state.autocast():
+        coder.fit(coder.features(batch.images))
+    noise = rng.normals(state.seed, "settled", 0, len(instances.codes), coder.config.size)
+    instances.codes.copy_(noise)
+    instances.count.fill_(len(noise))
 
 
 class CodeProjection(nn.Linear):

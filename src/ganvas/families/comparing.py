@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import torch
 from torch import Tensor, nn
 
 from ganvas.config.matching import Comparison as ComparisonConfig
 from ganvas.features.pyramid import SMALLEST_INPUT, FrozenPyramid, resized
 from ganvas.features.summaries import spreads, summaries
-from ganvas.losses.matching import Points, distances, energy, points
+from ganvas.losses.matching import Points, distances, energy, points, score
 from ganvas.nn.reduced import is_bf16_on_cpu
 from ganvas.types import Images, Labels, PerImage
 
@@ -76,6 +78,19 @@ class Memory(nn.Module):
         ]
         return torch.stack(parts).mean(0)
 
+    def paired(self, features: list[Tensor], reals: list[Tensor]) -> PerImage:
+        """How far pairs of fakes are from the one real picture of each pair: the mean over the groups of their energy scores.
+
+        Args:
+            features: (2 N, D) of each group: of the first of all pairs, then of the second.
+            reals: (N, D) of each group.
+        """
+        parts = []
+        for group, (x, y) in enumerate(zip(features, reals, strict=True)):
+            first, second = self._measure(group, x).chunk(2)
+            parts.append(score(first, second, self._measure(group, y)))
+        return torch.stack(parts).mean(0)
+
     def _taken(self, group: int) -> Tensor:
         return self.get_buffer(f"values{group}")[: min(int(self.seen), self.size)].float()
 
@@ -92,10 +107,12 @@ class Memory(nn.Module):
         return self._measured
 
     def _by_rule(self, group: int, x: Tensor, labels: Labels | None, dtype: torch.dtype) -> Points:
+        return points(self._measure(group, x).to(dtype), labels if self.classes else None)
+
+    def _measure(self, group: int, x: Tensor) -> Tensor:
         """(B, D): each number in standard deviations from its mean, all of a group weighing 1 together."""
         spread = self.get_buffer(f"spread{group}") * x.shape[1] ** 0.5
-        measured = (x - self.get_buffer(f"centre{group}")) / spread
-        return points(measured.to(dtype), labels if self.classes else None)
+        return (x - self.get_buffer(f"centre{group}")) / spread
 
 
 class Comparison:
@@ -109,17 +126,29 @@ class Comparison:
             widths = [x.shape[1] for x in self.features(torch.zeros(1, 3, resolution, resolution))]
         self.memory = Memory(config.remembered, widths, classes)
 
-    def features(self, images: Images) -> list[Tensor]:
-        """The vectors (B, D) by which pictures in [-1, 1] are compared, in groups."""
-        maps = [x for side in self.input_sizes for x in self.frozen(resized(images, side))]
+    def maps(self, images: Images) -> dict[int, list[Tensor]]:
+        """What the frozen network makes of pictures in [-1, 1], by the side at which it sees them."""
+        return {side: self.frozen(resized(images, side)) for side in self.input_sizes}
+
+    def features(self, images: Images, maps: Mapping[int, list[Tensor]] | None = None) -> list[Tensor]:
+        """The vectors (B, D) by which pictures in [-1, 1] are compared, in groups; `maps`: of them, where known."""
+        maps = self.maps(images) if maps is None else maps
         with torch.autocast(images.device.type, enabled=False):
-            return summaries(self.config.summaries, maps, images)
+            return summaries(self.config.summaries, [x for side in self.input_sizes for x in maps[side]], images)
+
+    def due(self, step: int) -> bool:
+        """Whether real pictures are to be taken in at a step."""
+        return not self.memory.full or step % self.config.refresh == 0
 
     @torch.no_grad()
     def see(self, images: Images, labels: Labels | None, step: int) -> None:
         """Remember real pictures, where the step is one of those at which that is done."""
-        if not self.memory.full or step % self.config.refresh == 0:
-            self.memory.take(self.features(images), labels if self.memory.classes else None, _dtype(images))
+        if self.due(step):
+            self.take(images, labels, self.features(images))
+
+    def take(self, images: Images, labels: Labels | None, features: list[Tensor]) -> None:
+        """Remember real pictures and their features."""
+        self.memory.take(features, labels if self.memory.classes else None, _dtype(images))
 
     @torch.no_grad()
     def fill(self, images: Images, labels: Labels | None) -> None:
@@ -130,9 +159,12 @@ class Comparison:
 
     def distance(self, images: Images, labels: Labels | None) -> PerImage:
         """Each fake's part in the energy distance from the real pictures, a mean over the groups: 0 where none is left, in the mean."""
-        features, dtype = self.features(images), _dtype(images)
+        return self.compared(images, labels, self.features(images))
+
+    def compared(self, images: Images, labels: Labels | None, features: list[Tensor]) -> PerImage:
+        """As `distance`, of fakes whose features are known."""
         with torch.autocast(images.device.type, enabled=False):
-            return self.memory.compared(features, labels, dtype)
+            return self.memory.compared(features, labels, _dtype(images))
 
 
 def _dtype(images: Images) -> torch.dtype:

@@ -17,7 +17,7 @@ from torch.nn import functional as F
 from ganvas import rng
 from ganvas.config.family import InstanceConfig
 from ganvas.families.base import Draw, StepState
-from ganvas.families.coding import CodeProjection, Coder, Instances
+from ganvas.families.coding import CodeProjection, Coder, Instances, begin, settle
 from ganvas.families.fakes import learnt_classes, make
 from ganvas.families.gan import Game
 from ganvas.families.regularising import Terms
@@ -66,18 +66,8 @@ class InstanceGan(Game):
     def step(self, draw: Draw, state: StepState) -> dict[str, Tensor]:
         """One update of both players. Before the first, so many pictures are looked at that codes can be made."""
         if not self.coder.fitted:
-            self._begin(draw, state)
+            begin(self.coder, self.instances, draw, state)
         return super().step(lambda: self._told(draw(), state), state)
-
-    def _begin(self, draw: Draw, state: StepState) -> None:
-        seen: list[tuple[Tensor, Labels | None]] = []
-        while sum(len(features) for features, _ in seen) < self.settings.codes.fitted:
-            batch = draw()
-            with state.autocast():
-                seen.append((self.coder.features(batch.images), batch.labels))
-        self.coder.fit(torch.cat([features for features, _ in seen]))
-        for features, labels in seen:
-            self.instances.remember(self.coder.of(features), labels)
 
     def _told(self, batch: Batch, state: StepState) -> Batch:
         """A batch with its pictures' codes, with noise as fakes' have, in place of their classes."""
@@ -100,15 +90,9 @@ class InstanceGan(Game):
         parts += [(F.avg_pool2d(made, k) - F.avg_pool2d(batch.images, k)).abs().mean() for k in _COARSER if k < made.shape[2]]
         return {"reconstruction": (self.settings.reconstruction, torch.stack(parts).sum())}
 
-    @torch.no_grad()
     def settle(self, batch: Batch, state: StepState) -> None:
         """The coder has its rule, and all places are taken."""
-        with state.autocast():
-            features = self.coder.features(batch.images)
-        self.coder.fit(features)
-        noise = rng.normals(state.seed, "settled", 0, len(self.instances.codes), self.settings.codes.size)
-        self.instances.codes.copy_(noise)
-        self.instances.count.fill_(len(noise))
+        settle(self.coder, self.instances, batch, state)
 
     @torch.no_grad()
     def probe(self, batch: Batch, state: StepState) -> dict[str, Tensor]:

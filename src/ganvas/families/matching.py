@@ -9,13 +9,14 @@ ones in this very step, while a discriminator, or moments kept over many steps, 
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 
 import torch
 from torch import Tensor, nn
 
 from ganvas import rng
-from ganvas.config.family import MatchingConfig
+from ganvas.config.family import AloneConfig, MatchingConfig
 from ganvas.families.base import Draw, StepState
 from ganvas.families.comparing import Comparison
 from ganvas.families.fakes import draw_inputs, learnt_classes, make
@@ -24,15 +25,16 @@ from ganvas.families.samplers import GanSampler, StyleSampler, sampler_of
 from ganvas.models import build_generator
 from ganvas.models.ranges import take_uniform_latents
 from ganvas.nn.spectral import count_updates
+from ganvas.sampling.render import Sampler
 from ganvas.types import Batch
 
 
-class Matching:
-    """A generator and how it steps. Its average is what samples are drawn from."""
+class Alone(ABC):
+    """A generator and what its pictures are compared with; subclasses say what these are made of. Samples are of its average."""
 
     averaged: tuple[str, ...] = ("generator",)
 
-    def __init__(self, config: MatchingConfig, *, resolution: int, classes: int, seed: int, device: torch.device):
+    def __init__(self, config: AloneConfig, *, resolution: int, classes: int, seed: int, device: torch.device):
         """`classes`: how many the data has; 0 if it has no labels.
 
         Raises:
@@ -40,9 +42,9 @@ class Matching:
                 are missing.
         """
         self.config = config
-        self.classes = learnt_classes(config.conditional, classes, "family.generator.labels=null")
+        self.classes = self._learnt_classes(classes)
         rng.seed_torch(seed, "weights")
-        self.generator = build_generator(config.generator, resolution, config.latent.size, self.classes)
+        self.generator = self._built(resolution)
         if config.latent.distribution == "uniform":
             take_uniform_latents(self.generator)
         self.generator.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -50,6 +52,14 @@ class Matching:
         self.comparison.memory.to(device)
         self._optimizer = build_optimizer(self.generator, config.optimizer_g)
         count_updates(self._optimizer)
+
+    @abstractmethod
+    def _learnt_classes(self, classes: int) -> int:
+        """How many of the data's classes pictures can be asked for by."""
+
+    @abstractmethod
+    def _built(self, resolution: int) -> nn.Module:
+        """The generator, on the processor."""
 
     def modules(self) -> Mapping[str, nn.Module]:
         """`generator`, and the `memory` of real pictures."""
@@ -59,22 +69,15 @@ class Matching:
         """The generator's."""
         return {"generator": self._optimizer}
 
+    @abstractmethod
     def step(self, draw: Draw, state: StepState) -> dict[str, Tensor]:
-        """One update of the generator, on as many fakes as there are real pictures in a batch."""
+        """One update of the generator."""
+
+    def _learn(self, loss: Tensor, state: StepState) -> None:
         anneal(self._optimizer, self.config.optimizer_g, state.annealed)
-        batch = draw()
-        with state.autocast():
-            self.comparison.see(batch.images, batch.labels, state.step)
-        config, count = self.config, len(batch.images)
-        # Classes as frequent as in the data, or those alone would keep the two distributions apart.
-        latents, labels, chance = draw_inputs(config.latent, self.classes, "data", state, batch.start, count, "fake")
-        images = make(self.generator, latents, labels, chance, state)
-        with state.autocast():
-            loss = self.comparison.distance(images, labels).mean()
         self._optimizer.zero_grad(set_to_none=True)
         loss.backward()
         self._optimizer.step()
-        return {"loss_g": loss.detach()}
 
     def settle(self, batch: Batch, state: StepState) -> None:
         """As many real pictures are remembered as there are places: from then on, most steps take none in."""
@@ -85,6 +88,39 @@ class Matching:
     def probe(self, batch: Batch, state: StepState) -> dict[str, Tensor]:
         """Nothing: what judges has learnt from no picture of these, training or held out."""
         return {}
+
+    @abstractmethod
+    def sampler(self, modules: Mapping[str, nn.Module]) -> Sampler:
+        """Samples with a generator (the family's own, or its average)."""
+
+
+class Matching(Alone):
+    """A generator that makes pictures of noise."""
+
+    def __init__(self, config: MatchingConfig, *, resolution: int, classes: int, seed: int, device: torch.device):
+        """`classes`: how many the data has; 0 if it has no labels. It raises what `Alone` does."""
+        self.settings = config
+        super().__init__(config, resolution=resolution, classes=classes, seed=seed, device=device)
+
+    def _learnt_classes(self, classes: int) -> int:
+        return learnt_classes(self.settings.conditional, classes, "family.generator.labels=null")
+
+    def _built(self, resolution: int) -> nn.Module:
+        return build_generator(self.config.generator, resolution, self.config.latent.size, self.classes)
+
+    def step(self, draw: Draw, state: StepState) -> dict[str, Tensor]:
+        """One update of the generator, on as many fakes as there are real pictures in a batch."""
+        batch = draw()
+        with state.autocast():
+            self.comparison.see(batch.images, batch.labels, state.step)
+        config, count = self.config, len(batch.images)
+        # Classes as frequent as in the data, or those alone would keep the two distributions apart.
+        latents, labels, chance = draw_inputs(config.latent, self.classes, "data", state, batch.start, count, "fake")
+        images = make(self.generator, latents, labels, chance, state)
+        with state.autocast():
+            loss = self.comparison.distance(images, labels).mean()
+        self._learn(loss, state)
+        return {"loss_g": loss.detach()}
 
     def sampler(self, modules: Mapping[str, nn.Module]) -> GanSampler | StyleSampler:
         """Samples with a generator (the family's own, or its average)."""

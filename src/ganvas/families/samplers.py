@@ -34,8 +34,10 @@ class GanSampler:
 class InstanceSampler:
     """Codes to pictures through a generator; its latents are codes, made of those of real pictures, of a class if one is asked for."""
 
-    def __init__(self, generator: nn.Module, instances: Instances):
-        self.generator, self.instances, self.latent_size = generator, instances, instances.config.size
+    def __init__(self, generator: nn.Module, instances: Instances, beside: LatentConfig | None = None):
+        """`beside`: noise that latents hold after the codes."""
+        self.generator, self.instances, self.beside = generator, instances, beside
+        self.latent_size = instances.config.size + (0 if beside is None else beside.size)
 
     def latents(self, seed: int, start: int, count: int, *, truncation: float | None = None, stream: str = "sample") -> Latents:
         """(count, size), each of its (seed, stream, index), of pictures of any class."""
@@ -45,7 +47,11 @@ class InstanceSampler:
         self, labels: Labels | None, seed: int, start: int, count: int, *, truncation: float | None = None, stream: str = "sample"
     ) -> Latents:
         """(count, size), each of its (seed, stream, index) and class; `truncation` bounds the noise about real pictures' codes."""
-        return self.instances.draw(seed, stream, start, count, labels=labels, bound=truncation)
+        codes = self.instances.draw(seed, stream, start, count, labels=labels, bound=truncation)
+        if self.beside is None:
+            return codes
+        noise = latent.draw(self.beside, seed, start, count, truncation=truncation, stream=f"{stream}/beside")
+        return torch.cat([codes, noise.to(codes)], 1)
 
     def __call__(self, latents: Latents, labels: Labels | ClassWeights | None) -> Images:
         """Pictures in [-1, 1]. Classes are in the codes; whole ones given beside them are taken for those.

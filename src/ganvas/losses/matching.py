@@ -50,3 +50,21 @@ def energy(fakes: Points, reals: Points) -> Tensor:
     """
     others, count = distances(fakes, fakes), len(fakes.x)
     return 2 * distances(fakes, reals).mean(1) - (others.sum(1) - others.diagonal()) / max(1, count - 1)
+
+
+def score(first: Tensor, second: Tensor, real: Tensor) -> Tensor:
+    """The energy score of two samples of what was expected, beside what came (Gneiting and Raftery 2007, eq. 21, beta 1).
+
+    |x - y| + |x' - y| - |x - x'| with samples x, x' and y what came, all (N, D): (N,). Its mean is least where samples
+    are distributed as what comes, so that it asks for no mean of all that may come.
+    """
+    return _lengths(first - real) + _lengths(second - real) - _lengths(first - second)
+
+
+def ranked(first: Tensor, second: Tensor, real: Tensor) -> Tensor:
+    """`score` of each number for itself, a mean over all: the continuous ranked probability score (ibid., eq. 20)."""
+    return ((first - real).abs() + (second - real).abs() - (first - second).abs()).mean()
+
+
+def _lengths(x: Tensor) -> Tensor:
+    return (x.square().sum(1) + _LEAST).sqrt()

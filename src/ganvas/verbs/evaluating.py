@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from ganvas import artifact, runs
-from ganvas.config import GanConfig, InstanceConfig, MatchingConfig
+from ganvas.config import AloneConfig, GanConfig, InstanceConfig
 from ganvas.data.given import Given, open_given
 from ganvas.data.layout import shown
 from ganvas.data.packed import is_packed, open_packed
@@ -149,7 +149,7 @@ def _score(batches: Iterator[Any], data: PackedDataset, net: FeatureNetwork, tot
 def _path_length(model: Model, net: FeatureNetwork, quiet: bool) -> PathLength | None:
     """How smoothly the run's pictures change; None for features that take whole levels only, and families without a generator's latents."""
     family = model.folder.config().family
-    if net.name == "inception-2015" or not isinstance(family, GanConfig | InstanceConfig | MatchingConfig):
+    if net.name == "inception-2015" or not isinstance(family, AloneConfig | GanConfig | InstanceConfig):
         return None
     mode = usual(family)
     return path_length(model.sampler, net, n=PATHS, mode=mode, weights=model.class_weights, device=model.device, quiet=quiet)

@@ -1,0 +1,119 @@
+"""A generator alone that makes pictures of codes of real ones: two of each code, which are also compared with that picture.
+
+What 0005 compares, fakes as a whole with real pictures as a whole, says nothing of which fake is to become which
+picture. A code (Casanova et al. 2021, arXiv:2109.05070) says it: the two pictures of a code are to be distributed as
+the pictures of that code are, by the energy score (Gneiting and Raftery 2007; as a loss of generators Shen and
+Meinshausen 2024, arXiv:2307.00835), which does not ask for their mean. Each picture then teaches by itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from ganvas import rng
+from ganvas.config.family import CodedConfig
+from ganvas.families.base import Draw, StepState
+from ganvas.families.coding import Coder, Instances, begin, settle
+from ganvas.families.fakes import learnt_classes, make
+from ganvas.families.matching import Alone
+from ganvas.families.samplers import InstanceSampler
+from ganvas.losses.matching import ranked
+from ganvas.models import build_generator
+from ganvas.types import Batch, Codes, Images
+
+COARSER = (1, 2, 4, 8)
+"""Reductions at which pixels are compared."""
+
+
+class Coded(Alone):
+    """A generator that is told codes; `instances` are what samples are made of."""
+
+    averaged: tuple[str, ...] = ("generator", "instances")
+
+    def __init__(self, config: CodedConfig, *, resolution: int, classes: int, seed: int, device: torch.device):
+        """`classes`: how many the data has; 0 if it has no labels.
+
+        Raises:
+            UsageError: pictures are to be asked for by class and have none, a resolution that the frozen network can't take, or
+                its weights are missing.
+        """
+        self.settings, self.codes = config, config.codes
+        self.coder, self.instances = Coder(self.codes, resolution).to(device), Instances(self.codes).to(device)
+        super().__init__(config, resolution=resolution, classes=classes, seed=seed, device=device)
+
+    def _learnt_classes(self, classes: int) -> int:
+        return learnt_classes(self.settings.classes, classes, "family.classes=false")
+
+    def _built(self, resolution: int) -> nn.Module:
+        return build_generator(self.config.generator, resolution, self.codes.size + self.config.latent.size, 0)
+
+    def modules(self) -> Mapping[str, nn.Module]:
+        """`generator`, the `memory` of real pictures, the `coder` and the `instances`."""
+        return {**super().modules(), "coder": self.coder, "instances": self.instances}
+
+    def step(self, draw: Draw, state: StepState) -> dict[str, Tensor]:
+        """One update of the generator. Before the first, so many pictures are looked at that codes can be made.
+
+        Of a batch's first half, two pictures are made of each code; the second half is remembered where that is due.
+        """
+        if not self.coder.fitted:
+            begin(self.coder, self.instances, draw, state)
+        batch = draw()
+        pairs = max(1, len(batch.images) // 2)
+        real = batch.images[:pairs]
+        codes, features = self._look(batch, pairs, state)
+        with state.autocast():
+            images = make(self.generator, self._latents(codes, batch.start, state), None, None, state)
+            made = self.comparison.features(images)
+        labels = None if batch.labels is None else batch.labels[:pairs].repeat(2)
+        terms = {"distance": (1.0, self.comparison.compared(images, labels, made).mean())}
+        if self.codes.features:
+            with torch.autocast(state.device.type, enabled=False):
+                terms["features"] = self.codes.features, self.comparison.memory.paired(made, features).mean()
+        if self.codes.pixels:
+            terms["pixels"] = self.codes.pixels, _pixels(images[:pairs], images[pairs:], real)
+        loss = torch.stack([weight * term for weight, term in terms.values()]).sum()
+        self._learn(loss, state)
+        return {"loss_g": loss.detach(), **{name: term.detach() for name, (_, term) in terms.items()}}
+
+    @torch.no_grad()
+    def _look(self, batch: Batch, pairs: int, state: StepState) -> tuple[Codes, list[Tensor]]:
+        """Codes and features of the first real pictures of a batch; where it is due, all of them are remembered."""
+        due = self.comparison.due(state.step)
+        seen = batch.images if due else batch.images[:pairs]
+        with state.autocast():
+            maps = self.comparison.maps(seen)
+            codes = self.coder(seen, maps.get(self.codes.input_size))
+            features = self.comparison.features(seen, maps)
+            if due:
+                self.comparison.take(seen, batch.labels, features)
+        self.instances.remember(codes, None if batch.labels is None else batch.labels[: len(seen)])
+        return codes[:pairs], [x[:pairs] for x in features]
+
+    def _latents(self, codes: Codes, start: int, state: StepState) -> Tensor:
+        """Two for each code, with noise as samples have."""
+        size = codes.shape[1]
+        noise = rng.normals(state.seed, "fake", start, 2 * len(codes), size + self.config.latent.size).to(codes)
+        return torch.cat([codes.repeat(2, 1) + self.codes.noise * noise[:, :size], noise[:, size:]], 1)
+
+    def settle(self, batch: Batch, state: StepState) -> None:
+        """As many real pictures are remembered as there are places, and codes have their rule."""
+        super().settle(batch, state)
+        settle(self.coder, self.instances, batch, state)
+
+    def sampler(self, modules: Mapping[str, nn.Module]) -> InstanceSampler:
+        """Samples with a generator (the family's own, or its average)."""
+        instances = modules["instances"]
+        assert isinstance(instances, Instances)
+        return InstanceSampler(modules["generator"], instances, self.config.latent)
+
+
+def _pixels(first: Images, second: Images, real: Images) -> Tensor:
+    """How far pairs of fakes are from real pictures, also of all made smaller."""
+    reductions = [k for k in COARSER if k < real.shape[2]]
+    parts = [ranked(*(F.avg_pool2d(x.float(), k) for x in (first, second, real))) for k in reductions]
+    return torch.stack(parts).sum()

@@ -1,0 +1,143 @@
+"""A generator told codes of real pictures, compared with them in pairs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+import ganvas
+from curves import build, pictures, train
+from ganvas.config import RunConfig, io
+from ganvas.errors import UsageError
+from ganvas.families import build_family
+from ganvas.families.base import Settling, StepState
+from ganvas.families.coded import Coded
+from ganvas.families.samplers import InstanceSampler
+from ganvas.types import Batch
+from small import config as small_config
+from small import disks, narrow_networks
+
+
+def tiny(**values: Any) -> RunConfig:
+    settings = {"data.resolution": 16, "train.batch": 8, "family.latent.size": 4, **narrow_networks("codes32")}
+    return io.load("codes32", (), settings | {key.replace("__", "."): value for key, value in values.items()})
+
+
+def test_a_recipe_with_codes_is_told_of_real_pictures() -> None:
+    family, metrics = train(tiny(family__classes=True), 3)
+    assert isinstance(family, Coded)
+    assert family.classes == 3
+    assert family.modules().keys() == {"generator", "memory", "coder", "instances"}
+    assert bool(family.coder.fitted)
+    assert len(family.instances) == 20
+    assert all({"loss_g", "distance", "features"} <= step.keys() for step in metrics)
+
+
+def test_it_learns_to_make_pictures_of_their_codes() -> None:
+    family, metrics = train(tiny(family__codes__pixels=4.0, family__codes__noise=0.0, family__latent__size=1, train__batch=16), 100)
+    for term in ("features", "pixels"):
+        values = [step[term] for step in metrics]
+        assert sum(values[-10:]) < 0.85 * sum(values[:10]), term
+    assert isinstance(family, Coded)
+    real = pictures()
+    with torch.no_grad():
+        latents = torch.cat([family.coder(real), torch.randn(64, 1, generator=torch.Generator().manual_seed(0))], 1)
+        made = family.generator(latents, None)
+    # A picture of a code is nearer to its own picture than chance would have it, which is to half of them.
+    apart = (made[:, None] - real).square().mean((2, 3, 4))
+    nearer = (apart < apart.diagonal()[:, None]).float().mean()
+    assert float(nearer) < 0.4
+
+
+def test_a_loss_is_the_weighted_sum_of_its_terms() -> None:
+    _, metrics = train(tiny(family__codes__pixels=0.5, family__codes__features=2.0), 2)
+    for step in metrics:
+        assert step["loss_g"] == pytest.approx(step["distance"] + 2 * step["features"] + 0.5 * step["pixels"], rel=1e-5)
+
+
+def test_real_pictures_are_remembered_where_they_are_due_and_looked_at_in_halves_else() -> None:
+    family, _ = train(tiny(family__comparison__remembered=20, family__comparison__refresh=5), 11)
+    assert isinstance(family, Coded)
+    # Steps of 8: three until 20 are remembered, then at steps 5 and 10.
+    assert int(family.comparison.memory.seen) == 8 * 5
+
+
+def test_codes_are_the_same_by_maps_that_are_known_and_anew() -> None:
+    family = build(tiny(family__codes__input_size=64))
+    assert isinstance(family, Coded)
+    torch.manual_seed(0)
+    pictures = torch.rand(12, 3, 16, 16) * 2 - 1
+    family.coder.fit(family.coder.features(pictures))
+    maps = family.comparison.maps(pictures)
+    assert torch.allclose(family.coder(pictures, maps[64]), family.coder(pictures), atol=1e-4)
+
+
+def test_one_picture_in_a_batch_is_enough() -> None:
+    _, metrics = train(tiny(train__batch=1, family__codes__fitted=4), 2)
+    assert all(torch.tensor(list(step.values())).isfinite().all() for step in metrics)
+
+
+def test_latents_are_codes_and_noise_beside_them_each_of_its_own_index() -> None:
+    family, _ = train(tiny(family__classes=True, family__codes__noise=0.0), 3)
+    sampler = family.sampler({name: module.eval() for name, module in family.modules().items()})
+    assert isinstance(sampler, InstanceSampler)
+    assert sampler.latent_size == 8 + 4
+    latents = sampler.latents_of(torch.tensor([0, 1, 2, 0]), 0, 0, 4)
+    assert torch.equal(latents[1:3], sampler.latents_of(torch.tensor([1, 2]), 0, 1, 2))
+    assert isinstance(family, Coded)
+    kept = family.instances.codes[: len(family.instances)]
+    assert bool((latents[:, None, :8] == kept).all(2).any(1).all())
+    bounded = sampler.latents(0, 0, 50, truncation=0.3)
+    assert float(bounded[:, 8:].abs().max()) <= 0.3 + 1e-5
+    assert not torch.equal(sampler.latents(1, 0, 4)[:, 8:], sampler.latents(0, 0, 4)[:, 8:])
+
+
+def test_a_settled_family_steps_at_once() -> None:
+    family = build(tiny())
+    assert isinstance(family, Settling)
+    family.settle(Batch(torch.rand(8, 3, 16, 16), None, 0), StepState(0, torch.device("cpu"), "fp32"))
+    assert isinstance(family, Coded)
+    assert family.instances.full
+    assert family.comparison.memory.full
+    _, metrics = train(tiny(), 1, family=family)
+    assert "features" in metrics[0]
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ({"family.generator.labels": "embedding"}, "family.generator.labels=null, and family.classes=true"),
+        ({"family.generator": {"kind": "stylegan2"}}, "family.generator.kind=dcgan or fastgan"),
+        ({"family.latent.distribution": "uniform"}, "family.latent.distribution=normal"),
+        ({"family.codes.features": 0, "family.codes.pixels": 0}, "give one of them a weight"),
+    ],
+)
+def test_what_can_not_be_told_codes_is_refused(values: dict[str, Any], words: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        io.load("codes32", (), values)
+    assert words in str(caught.value)
+
+
+def test_classes_need_labels() -> None:
+    with pytest.raises(UsageError, match=r"family\.classes=false"):
+        build_family(tiny(family__classes=True).family, resolution=16, classes=0, seed=0, device=torch.device("cpu"))
+
+
+def test_a_run_samples_its_classes_and_others_begin_with_it(tmp_path: Path) -> None:
+    values: dict[str, Any] = {"family__codes__remembered": 64, "family__classes": True, "family__codes__pixels": 1.0}
+    made = small_config("codes32", disks(tmp_path / "disks"), **values, train__images=1500, family__optimizer_g__lr=5e-3)
+    ganvas.train(made, out=tmp_path / "run", quiet=True)
+    model = ganvas.load(tmp_path / "run")
+    blue, red = (model.sample(64, labels=[name]).mean((0, 1, 2)) for name in ("blue", "red"))
+    assert red[0] - red[2] > blue[0] - blue[2] + 1
+    ganvas.interpolate(tmp_path / "run", tmp_path / "walk", classes=["blue", "red"], rows=2, steps=3, formats=["png"])
+    assert (tmp_path / "walk" / "interpolation.png").exists()
+    later = small_config("codes32", disks(tmp_path / "more", size=28), **values, train__images=64, transfer={"run": str(tmp_path / "run")})
+    ganvas.train(later, out=tmp_path / "next", quiet=True)
+    own = ganvas.load(tmp_path / "next").family
+    assert isinstance(own, Coded)
+    assert isinstance(model.family, Coded)
+    assert not torch.equal(own.instances.codes, model.family.instances.codes)
