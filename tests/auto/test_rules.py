@@ -72,7 +72,7 @@ def test_labels_are_learnt_where_classes_have_pictures(counts: dict[str, int], l
 @pytest.mark.parametrize("conditional", [True, False])
 @pytest.mark.parametrize(
     ("flatness", "side", "expected"),
-    [(0.1, 64, "matching64"), (0.1, 16, "matching32"), (0.1, 128, "matching128"), (0.1, 256, "matching128"), (0.7, 64, "drawings64")],
+    [(0.1, 64, "codes64"), (0.1, 16, "codes32"), (0.1, 128, "codes128"), (0.1, 256, "codes128"), (0.7, 64, "drawings64")],
 )
 def test_photographs_get_the_recipe_of_their_size_and_drawings_another(
     flatness: float, side: int, expected: str, conditional: bool

@@ -15,10 +15,10 @@ from ganvas.auto.pictures import Looks, Sizes
 
 RESOLUTIONS = (128, 64, 32)
 """Those that `auto` has a recipe for, the largest first."""
-RECIPES = {128: "matching128", 64: "matching64", 32: "matching32"}
+RECIPES = {128: "codes128", 64: "codes64", 32: "codes32"}
 """For photographs."""
 DRAWN = "drawings64"
-"""For drawings, at any resolution: `matching64` had the better scores on emoji, and hardly one of its pictures could be told."""
+"""For drawings, at any resolution: a generator alone had the better scores on emoji, and fewer of its pictures could be told."""
 FLAT = 0.4
 """Flatness from which on pictures count as drawings: photographs of cats, dogs, churches and CIFAR-10 have 0.05 to 0.18, emoji 0.66."""
 SMALLEST_SHARE = 0.75
@@ -95,17 +95,18 @@ def labels(looks: Looks) -> tuple[bool, Reason]:
     middle = counts[len(counts) // 2]
     if middle < PER_CLASS:
         return False, Reason("classes", "left out", f"the middle one of {len(counts)} has {middle} pictures, fewer than {PER_CLASS}")
-    return True, Reason("classes", f"{len(counts)}", "the generator learns them, and you can ask for pictures of one class")
+    return True, Reason("classes", f"{len(counts)}", "you can ask for pictures of one class")
 
 
 def networks(looks: Looks, side: int, conditional: bool) -> tuple[str, dict[str, Any], Reason]:
     """The recipe, and what is changed of it."""
+    classes = {"family.classes": True} if conditional else {}
     if looks.flatness >= FLAT:
         why = f"drawings ({looks.flatness:.0%} of neighbouring pixels are alike), most can be told if networks know codes of real ones"
-        return DRAWN, {"family.classes": True} if conditional else {}, Reason("networks", DRAWN, why)
+        return DRAWN, classes, Reason("networks", DRAWN, why)
     recipe = RECIPES[min((r for r in RECIPES if r >= side), default=max(RECIPES))]
-    why = f"photographs ({looks.flatness:.0%} of neighbouring pixels are alike): a generator alone, judged by a network that knows them"
-    return recipe, {"family.generator.labels": "embedding"} if conditional else {}, Reason("networks", recipe, why)
+    why = f"photographs ({looks.flatness:.0%} of neighbouring pixels are alike): a generator alone, told codes of real ones by a network that judges it"
+    return recipe, classes, Reason("networks", recipe, why)
 
 
 def mirroring(looks: Looks) -> Decision:
