@@ -99,6 +99,12 @@ def test_a_short_run_has_a_short_average() -> None:
     assert rules.average(60_000)[0] == {"ema.halflife_images": 3000}
 
 
+def test_a_short_run_looks_at_few_pictures_before_its_first_step() -> None:
+    assert rules.looked_at(1_000_000, 2048) == {"family.codes.fitted": 2048}
+    assert rules.looked_at(20_000, 2048) == {"family.codes.fitted": 1000}
+    assert rules.looked_at(256, 2048) == {"family.codes.fitted": rules.LEAST_LOOKED_AT}
+
+
 def test_a_run_has_about_as_many_grids_as_its_timeline_holds() -> None:
     for shown in (10_000, 100_000, 5_000_000):
         assert 10 <= shown / rules.grids(shown)["samples.every"] <= 21

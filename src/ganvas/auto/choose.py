@@ -12,7 +12,7 @@ from ganvas.auto.choice import Choice, Reason
 from ganvas.auto.pace import pace
 from ganvas.auto.pictures import Looks, looks, sizes
 from ganvas.auto.rules import Length
-from ganvas.config import io
+from ganvas.config import CodedConfig, InstanceConfig, io
 from ganvas.config.run import RunConfig, TrainConfig
 from ganvas.data.prepare import resolve_config
 from ganvas.errors import UsageError
@@ -71,7 +71,10 @@ def choose(data: str | Path, *, settings: Iterable[str] = (), overrides: Mapping
     if "ema" not in {key.partition(".")[0] for key in given}:
         keys |= average
         reasons.append(reason)
-    chosen = _base(str(data), recipe, keys | rules.grids(shown), given)
+    keys |= rules.grids(shown)
+    if isinstance(chosen.family, InstanceConfig | CodedConfig):
+        keys |= rules.looked_at(shown, chosen.family.codes.fitted)
+    chosen = _base(str(data), recipe, keys, given)
     seconds = length.takes(fast, seen.pictures)
     reasons.append(_machine(fast, shown, seen.pictures, seconds, length, f"{device}, {precision}"))
     return Choice(chosen, tuple(reasons), fast, shown, seconds, expected.sentence(seen, chosen.data.resolution, shown))

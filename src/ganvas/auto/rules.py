@@ -32,6 +32,7 @@ HANDED = 0.6
 emoji 0.67, for single letters and digits 0.77 to 0.96, each on 200 to 2,000 pictures. Emoji are better learnt as they are:
 KID while training 0.418 after 228,192 shown, and 0.495 mirrored after 241,216 (one run each)."""
 BATCH = 32
+LEAST_LOOKED_AT = 64
 GRIDS = 16
 """Grids of fixed latents in a run, for its report's timeline."""
 SHARE = 0.9
@@ -105,7 +106,8 @@ def networks(looks: Looks, side: int, conditional: bool) -> tuple[str, dict[str,
         why = f"drawings ({looks.flatness:.0%} of neighbouring pixels are alike), most can be told if networks know codes of real ones"
         return DRAWN, classes, Reason("networks", DRAWN, why)
     recipe = RECIPES[min((r for r in RECIPES if r >= side), default=max(RECIPES))]
-    why = f"photographs ({looks.flatness:.0%} of neighbouring pixels are alike): a generator alone, told codes of real ones by a network that judges it"
+    alike = f"photographs ({looks.flatness:.0%} of neighbouring pixels are alike)"
+    why = f"{alike}: a generator alone, told codes of real ones by the network that judges it"
     return recipe, classes, Reason("networks", recipe, why)
 
 
@@ -143,6 +145,11 @@ def average(shown: int) -> Decision:
 def grids(shown: int) -> dict[str, Any]:
     """How often grids and log lines are written."""
     return {"samples.every": _round(max(500, shown / GRIDS)), "log.every": _round(min(5_000, max(250, shown / 40)))}
+
+
+def looked_at(shown: int, usual: int) -> dict[str, Any]:
+    """How many pictures are looked at before the first step, of whose features codes are made: fewer in a short run."""
+    return {"family.codes.fitted": min(usual, max(LEAST_LOOKED_AT, shown // 20))}
 
 
 def _round(value: float) -> int:
