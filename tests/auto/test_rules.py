@@ -7,7 +7,7 @@ import pytest
 from ganvas.auto import rules
 from ganvas.auto.pictures import Looks, Sizes
 from ganvas.auto.rules import Length
-from ganvas.config import io
+from ganvas.config import CodedConfig, io
 
 HALF_HOUR = Length("30m", 1800.0, None)
 
@@ -72,16 +72,25 @@ def test_labels_are_learnt_where_classes_have_pictures(counts: dict[str, int], l
 @pytest.mark.parametrize("conditional", [True, False])
 @pytest.mark.parametrize(
     ("flatness", "side", "expected"),
-    [(0.1, 64, "codes64"), (0.1, 16, "codes32"), (0.1, 128, "codes128"), (0.1, 256, "codes128"), (0.7, 64, "drawings64")],
+    [
+        (0.1, 64, "codes64"),
+        (0.1, 16, "codes32"),
+        (0.1, 128, "codes128"),
+        (0.1, 256, "codes128"),
+        (0.7, 64, "codes64"),
+        (0.7, 128, "codes128"),
+    ],
 )
-def test_photographs_get_the_recipe_of_their_size_and_drawings_another(
+def test_the_recipe_is_that_of_their_size_and_drawings_are_judged_by_pixels_too(
     flatness: float, side: int, expected: str, conditional: bool
 ) -> None:
     recipe, keys, reason = rules.networks(seen(flatness=flatness), side, conditional)
     assert recipe == reason.chosen == expected
     assert ("drawings" if flatness > 0.5 else "photographs") in reason.because
     config = io.load(recipe, overrides=keys)
+    assert isinstance(config.family, CodedConfig)
     assert config.family.conditional is conditional
+    assert (config.family.codes.pixels > 0) is (flatness > 0.5)
 
 
 @pytest.mark.parametrize(("handedness", "flip"), [(None, True), (0.5, True), (0.59, True), (0.61, False), (0.95, False)])
