@@ -12,7 +12,7 @@ from ganvas.auto.choice import Choice, Reason
 from ganvas.auto.pace import pace
 from ganvas.auto.pictures import Looks, looks, sizes
 from ganvas.auto.rules import Length
-from ganvas.config import CodedConfig, io
+from ganvas.config import CodedConfig, InstanceConfig, io
 from ganvas.config.run import RunConfig, TrainConfig
 from ganvas.data.prepare import resolve_config
 from ganvas.errors import UsageError
@@ -72,7 +72,7 @@ def choose(data: str | Path, *, settings: Iterable[str] = (), overrides: Mapping
         keys |= average
         reasons.append(reason)
     keys |= rules.grids(shown)
-    if isinstance(chosen.family, CodedConfig):
+    if isinstance(chosen.family, InstanceConfig | CodedConfig):
         keys |= rules.looked_at(shown, chosen.family.codes.fitted)
     chosen = _base(str(data), recipe, keys, given)
     seconds = length.takes(fast, seen.pictures)
