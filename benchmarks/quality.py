@@ -98,7 +98,9 @@ ATTEMPTS: Mapping[str, Attempt] = {
     "emoji": Attempt("emoji", unconditional=("family.generator.labels=null", "family.discriminator.labels=null")),
     "drawings": Attempt("drawings64", conditional=("family.classes=true",)),
     "codes": Attempt("codes{side}", conditional=("family.classes=true",)),
-    "codes-pixels": Attempt("codes{side}", ("family.codes.features=1", "family.codes.pixels=0.5", "augment.flip=false"), ("family.classes=true",)),
+    "codes-pixels": Attempt(
+        "codes{side}", ("family.codes.features=1", "family.codes.pixels=0.5", "augment.flip=false"), ("family.classes=true",)
+    ),
     "sngan-diffaug": Attempt("sngan32-diffaug", conditional=("family.generator.labels=batchnorm", *PROJECTION)),
     "biggan-diffaug": Attempt("biggan64-diffaug", conditional=("family.generator.labels=shared", *PROJECTION)),
     "stylegan2": Attempt("stylegan2-{side}", conditional=EMBEDDED),
