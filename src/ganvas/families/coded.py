@@ -1,6 +1,6 @@
 """A generator alone that makes pictures of codes of real ones: two of each code, which are also compared with that picture.
 
-What 0005 compares, fakes as a whole with real pictures as a whole, says nothing of which fake is to become which
+What decision 0005 compares, fakes as a whole with real pictures as a whole, says nothing of which fake is to become which
 picture. A code (Casanova et al. 2021, arXiv:2109.05070) says it: the two pictures of a code are to be distributed as
 the pictures of that code are, by the energy score (Gneiting and Raftery 2007; as a loss of generators Shen and
 Meinshausen 2024, arXiv:2307.00835), which does not ask for their mean. Each picture then teaches by itself.
@@ -25,7 +25,7 @@ from ganvas.losses.matching import ranked
 from ganvas.models import build_generator
 from ganvas.types import Batch, Codes, Images
 
-COARSER = (1, 2, 4, 8)
+REDUCTIONS = (1, 2, 4, 8)
 """Reductions at which pixels are compared."""
 
 
@@ -114,6 +114,6 @@ class Coded(Alone):
 
 def _pixels(first: Images, second: Images, real: Images) -> Tensor:
     """How far pairs of fakes are from real pictures, also of all made smaller."""
-    reductions = [k for k in COARSER if k < real.shape[2]]
+    reductions = [k for k in REDUCTIONS if k < real.shape[2]]
     parts = [ranked(*(F.avg_pool2d(x.float(), k) for x in (first, second, real))) for k in reductions]
     return torch.stack(parts).sum()
