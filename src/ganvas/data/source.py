@@ -325,7 +325,10 @@ class ZipSource(Source):
 
     def _open_slowly(self, info: zipfile.ZipInfo) -> BufferedIOBase:
         try:
-            with self._slowly().open(info) as member:
+            archive = self._slowly()
+            # zipfile's own description also tells where the next member starts, which it judges by.
+            own = next((one for one in archive.infolist() if one.header_offset == info.header_offset), info)
+            with archive.open(own) as member:
                 return io.BytesIO(member.read(MAX_FILE_BYTES + 1))
         except OSError:
             raise

@@ -81,16 +81,19 @@ class ZipDirectory:
         return start, end, count
 
     def __iter__(self) -> Iterator[tuple[int, ZipInfo]]:
-        """Each member's place and description, in the directory's order.
+        """Each member's place and description, in the directory's order, which is that of the members themselves.
 
         Raises:
-            NotOrdinary: an entry is, or their number is not as told.
+            NotOrdinary: an entry is, one lies in another, or their number is not as told.
         """
-        block, block_start, place, found = b"", self._start, self._start, 0
+        block, block_start, place, found, free = b"", self._start, self._start, 0, 0
         while place < self._end:
             if place - block_start + _ENTRY.size + 3 * 0xFFFF > len(block):  # the longest that an entry can be
                 block, block_start = self._read(place, min(_BLOCK_BYTES, self._end - place)), place
             info, length = _parsed(block, place - block_start)
+            if info.header_offset < free:
+                raise NotOrdinary
+            free = info.header_offset + _LOCAL.size + info.compress_size
             yield place, info
             place += length
             found += 1
