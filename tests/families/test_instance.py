@@ -20,6 +20,7 @@ from ganvas.families.base import Judging, Settling, StepState
 from ganvas.families.coding import Coder, Instances
 from ganvas.families.instance import InstanceGan
 from ganvas.families.samplers import InstanceSampler
+from ganvas.features.pyramid import FrozenPyramid
 from ganvas.runs import RunFolder
 from ganvas.sampling.render import OfClass
 from ganvas.types import Batch
@@ -46,7 +47,7 @@ def kept(many: int, **values: Any) -> Instances:
 
 def test_a_code_s_numbers_have_mean_square_one_and_the_first_differ_most() -> None:
     torch.manual_seed(0)
-    coder = Coder(codes(), 16)
+    coder = Coder(codes(), 16, FrozenPyramid())
     pictures = torch.randn(40, 3, 16, 16).cumsum(2).clamp(-1, 1)
     assert not coder.fitted
     coder.fit(coder.features(pictures))
@@ -57,13 +58,13 @@ def test_a_code_s_numbers_have_mean_square_one_and_the_first_differ_most() -> No
     assert float(found.mean(0).abs().max()) < 1e-3
     spread = found.var(0)
     assert bool((spread[:-1] >= spread[1:]).all())
-    other = Coder(codes(), 16)
+    other = Coder(codes(), 16, FrozenPyramid())
     other.load_state_dict(coder.state_dict())
     assert torch.equal(other(pictures[:5]), coder(pictures[:5]))
 
 
 def test_fewer_pictures_than_directions_leave_numbers_at_zero_and_all_finite() -> None:
-    coder = Coder(codes(size=64), 16)
+    coder = Coder(codes(size=64), 16, FrozenPyramid())
     pictures = torch.rand(3, 3, 16, 16, generator=torch.Generator().manual_seed(0))
     coder.fit(coder.features(pictures))
     found = coder(pictures)

@@ -59,7 +59,8 @@ def test_what_is_compared_is_what_a_checkpoint_brings_back() -> None:
     other.load_state_dict(memory.state_dict())
     fakes, labels = [torch.randn(4, 3), torch.randn(4, 5)], torch.tensor([0, 0, 1, 1])
     for dtype in (torch.float32, torch.bfloat16):
-        assert torch.equal(memory.compared(fakes, labels, dtype), other.compared(fakes, labels, dtype))
+        first, second = (of.compared(of.by_rule(fakes), labels, dtype) for of in (memory, other))
+        assert torch.equal(first, second)
 
 
 def test_bf16_changes_distances_little_where_the_numbers_lie_far_from_zero() -> None:
@@ -71,7 +72,7 @@ def test_bf16_changes_distances_little_where_the_numbers_lie_far_from_zero() -> 
         for batch in reals.split(40) * 2:
             memory.take([batch], None, dtype)
         moved = fakes.clone().requires_grad_()
-        distance = memory.compared([moved], None, dtype)
+        distance = memory.compared(memory.by_rule([moved]), None, dtype)
         distance.mean().backward()
         assert moved.grad is not None
         found.append((distance.detach(), moved.grad))
@@ -90,10 +91,10 @@ def test_fakes_of_the_wrong_class_and_fakes_that_are_all_alike_are_farther() -> 
     classes = torch.arange(64) % 2
     right = torch.randn(64, 2) * 0.3 + classes[:, None] * 2.0
     found = {
-        "right": memory.compared([right], classes).mean(),
-        "wrong class": memory.compared([right], 1 - classes).mean(),
-        "one for each class": memory.compared([classes[:, None] * 2.0 + torch.zeros(64, 2)], classes).mean(),
-        "one": memory.compared([torch.ones(64, 2)], classes).mean(),
+        "right": memory.compared(memory.by_rule([right]), classes).mean(),
+        "wrong class": memory.compared(memory.by_rule([right]), 1 - classes).mean(),
+        "one for each class": memory.compared(memory.by_rule([classes[:, None] * 2.0 + torch.zeros(64, 2)]), classes).mean(),
+        "one": memory.compared(memory.by_rule([torch.ones(64, 2)]), classes).mean(),
     }
     assert abs(found["right"]) < 0.02
     assert found["right"] + 0.02 < found["one for each class"] < found["one"]

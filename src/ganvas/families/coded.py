@@ -12,21 +12,17 @@ from collections.abc import Mapping
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from ganvas import rng
 from ganvas.config.family import CodedConfig
 from ganvas.families.base import Draw, StepState
-from ganvas.families.coding import Coder, Instances, begin, settle
+from ganvas.families.coding import Coder, Instances, begin, reduced, settle
 from ganvas.families.fakes import learnt_classes, make
 from ganvas.families.matching import Alone
 from ganvas.families.samplers import InstanceSampler
 from ganvas.losses.matching import ranked
 from ganvas.models import build_generator
 from ganvas.types import Batch, Codes, Images
-
-REDUCTIONS = (1, 2, 4, 8)
-"""Reductions at which pixels are compared."""
 
 
 class Coded(Alone):
@@ -42,8 +38,9 @@ class Coded(Alone):
                 its weights are missing.
         """
         self.settings, self.codes = config, config.codes
-        self.coder, self.instances = Coder(self.codes, resolution).to(device), Instances(self.codes).to(device)
         super().__init__(config, resolution=resolution, classes=classes, seed=seed, device=device)
+        self.coder = Coder(self.codes, resolution, self.comparison.frozen).to(device)
+        self.instances = Instances(self.codes).to(device)
 
     def _learnt_classes(self, classes: int) -> int:
         return learnt_classes(self.settings.classes, classes, "family.classes=false")
@@ -65,15 +62,14 @@ class Coded(Alone):
         batch = draw()
         pairs = max(1, len(batch.images) // 2)
         real = batch.images[:pairs]
-        codes, features = self._look(batch, pairs, state)
+        codes, reals = self._look(batch, pairs, state)
         with state.autocast():
             images = make(self.generator, self._latents(codes, batch.start, state), None, None, state)
-            made = self.comparison.features(images)
+            fakes = self.comparison.memory.by_rule(self.comparison.features(images))
         labels = None if batch.labels is None else batch.labels[:pairs].repeat(2)
-        terms = {"distance": (1.0, self.comparison.compared(images, labels, made).mean())}
+        terms = {"distance": (1.0, self.comparison.compared(images, labels, fakes).mean())}
         if self.codes.features:
-            with torch.autocast(state.device.type, enabled=False):
-                terms["features"] = self.codes.features, self.comparison.memory.paired(made, features).mean()
+            terms["features"] = self.codes.features, self.comparison.paired(fakes, reals).mean()
         if self.codes.pixels:
             terms["pixels"] = self.codes.pixels, _pixels(images[:pairs], images[pairs:], real)
         loss = torch.stack([weight * term for weight, term in terms.values()]).sum()
@@ -82,7 +78,7 @@ class Coded(Alone):
 
     @torch.no_grad()
     def _look(self, batch: Batch, pairs: int, state: StepState) -> tuple[Codes, list[Tensor]]:
-        """Codes and features of the first real pictures of a batch; where it is due, all of them are remembered."""
+        """Codes, and features by rule, of the first real pictures of a batch; where it is due, all of them are remembered."""
         due = self.comparison.due(state.step)
         seen = batch.images if due else batch.images[:pairs]
         with state.autocast():
@@ -92,7 +88,7 @@ class Coded(Alone):
             if due:
                 self.comparison.take(seen, batch.labels, features)
         self.instances.remember(codes, None if batch.labels is None else batch.labels[: len(seen)])
-        return codes[:pairs], [x[:pairs] for x in features]
+        return codes[:pairs], self.comparison.memory.by_rule([x[:pairs] for x in features])
 
     def _latents(self, codes: Codes, start: int, state: StepState) -> Tensor:
         """Two for each code, with noise as samples have."""
@@ -114,6 +110,4 @@ class Coded(Alone):
 
 def _pixels(first: Images, second: Images, real: Images) -> Tensor:
     """How far pairs of fakes are from real pictures, also of all made smaller."""
-    reductions = [k for k in REDUCTIONS if k < real.shape[2]]
-    parts = [ranked(*(F.avg_pool2d(x.float(), k) for x in (first, second, real))) for k in reductions]
-    return torch.stack(parts).sum()
+    return torch.stack([ranked(*of) for of in zip(*(reduced(x.float()) for x in (first, second, real)), strict=True)]).sum()

@@ -22,6 +22,8 @@ from ganvas.types import Batch, Codes, Images, Labels
 
 SAME = 0.02
 """Codes nearer than this share of a code's usual length are of the same picture."""
+_REDUCTIONS = (2, 4, 8)
+"""Of pictures that are compared pixel by pixel, beside their full size."""
 
 
 class Coder(nn.Module):
@@ -32,10 +34,10 @@ class Coder(nn.Module):
     directions: Tensor
     fitted: Tensor
 
-    def __init__(self, config: CodeConfig, resolution: int):
-        """Raises `UsageError` where the frozen network's weights are missing."""
+    def __init__(self, config: CodeConfig, resolution: int, frozen: FrozenPyramid):
+        """`frozen`: the network whose features codes are made of."""
         super().__init__()
-        self.config, self._frozen = config, FrozenPyramid()
+        self.config, self._frozen = config, frozen
         with torch.no_grad():
             groups = self._groups(torch.zeros(1, 3, resolution, resolution))
         self._sizes = [group.shape[1] for group in groups]
@@ -186,6 +188,11 @@ def settle(coder: Coder, instances: Instances, batch: Batch, state: StepState) -
     noise = rng.normals(state.seed, "settled", 0, len(instances.codes), coder.config.size)
     instances.codes.copy_(noise)
     instances.count.fill_(len(noise))
+
+
+def reduced(images: Images) -> list[Tensor]:
+    """Pictures, and the same made 2, 4 and 8 times smaller where they are larger than that."""
+    return [images, *(F.avg_pool2d(images, k) for k in _REDUCTIONS if k < images.shape[2])]
 
 
 class CodeProjection(nn.Linear):

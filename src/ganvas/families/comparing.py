@@ -62,7 +62,7 @@ class Memory(nn.Module):
             self._measured.clear()
         for group, known in enumerate(self._reals(dtype)):
             if not filling:
-                new = self._by_rule(group, self.get_buffer(f"values{group}")[places].float(), self.labels[places], dtype)
+                new = self._points(self._by_rule(group, self.get_buffer(f"values{group}")[places].float()), self.labels[places], dtype)
                 known.x[places], known.squares[places] = new.x, new.squares
             between = distances(
                 Points(known.x[places], known.squares[places], None if known.labels is None else self.labels[places]), known
@@ -70,25 +70,16 @@ class Memory(nn.Module):
             # Each of these pictures is among those remembered, too.
             self.own[group] = between.sum() / max(1, between.numel() - count)
 
-    def compared(self, features: list[Tensor], labels: Labels | None, dtype: torch.dtype = torch.float32) -> Tensor:
+    def by_rule(self, features: list[Tensor]) -> list[Tensor]:
+        """Features (B, D) of each group about their centres, in units of their spreads: as what follows takes them."""
+        return [self._by_rule(group, x) for group, x in enumerate(features)]
+
+    def compared(self, fakes: list[Tensor], labels: Labels | None, dtype: torch.dtype = torch.float32) -> Tensor:
         """How far fakes are from what is remembered: for each, the mean over the groups of its part in the energy distance."""
         parts = [
-            energy(self._by_rule(group, x, labels, dtype), known) - self.own[group]
-            for group, (x, known) in enumerate(zip(features, self._reals(dtype), strict=True))
+            energy(self._points(x, labels, dtype), known) - self.own[group]
+            for group, (x, known) in enumerate(zip(fakes, self._reals(dtype), strict=True))
         ]
-        return torch.stack(parts).mean(0)
-
-    def paired(self, features: list[Tensor], reals: list[Tensor]) -> PerImage:
-        """How far pairs of fakes are from the one real picture of each pair: the mean over the groups of their energy scores.
-
-        Args:
-            features: (2 N, D) of each group: of the first of all pairs, then of the second.
-            reals: (N, D) of each group.
-        """
-        parts = []
-        for group, (x, y) in enumerate(zip(features, reals, strict=True)):
-            first, second = self._measure(group, x).chunk(2)
-            parts.append(score(first, second, self._measure(group, y)))
         return torch.stack(parts).mean(0)
 
     def _taken(self, group: int) -> Tensor:
@@ -103,13 +94,13 @@ class Memory(nn.Module):
         """What is remembered, by the rule."""
         if not self._measured or self._measured[0].x.dtype != dtype:
             labels = self.labels[: min(int(self.seen), self.size)]
-            self._measured = [self._by_rule(group, self._taken(group), labels, dtype) for group in self.groups]
+            self._measured = [self._points(self._by_rule(group, self._taken(group)), labels, dtype) for group in self.groups]
         return self._measured
 
-    def _by_rule(self, group: int, x: Tensor, labels: Labels | None, dtype: torch.dtype) -> Points:
-        return points(self._measure(group, x).to(dtype), labels if self.classes else None)
+    def _points(self, x: Tensor, labels: Labels | None, dtype: torch.dtype) -> Points:
+        return points(x.to(dtype), labels if self.classes else None)
 
-    def _measure(self, group: int, x: Tensor) -> Tensor:
+    def _by_rule(self, group: int, x: Tensor) -> Tensor:
         """(B, D): each number in standard deviations from its mean, all of a group weighing 1 together."""
         spread = self.get_buffer(f"spread{group}") * x.shape[1] ** 0.5
         return (x - self.get_buffer(f"centre{group}")) / spread
@@ -159,12 +150,22 @@ class Comparison:
 
     def distance(self, images: Images, labels: Labels | None) -> PerImage:
         """Each fake's part in the energy distance from the real pictures, a mean over the groups: 0 where none is left, in the mean."""
-        return self.compared(images, labels, self.features(images))
+        return self.compared(images, labels, self.memory.by_rule(self.features(images)))
 
-    def compared(self, images: Images, labels: Labels | None, features: list[Tensor]) -> PerImage:
-        """As `distance`, of fakes whose features are known."""
+    def compared(self, images: Images, labels: Labels | None, fakes: list[Tensor]) -> PerImage:
+        """As `distance`, of fakes whose features by the memory's rule are known."""
         with torch.autocast(images.device.type, enabled=False):
-            return self.memory.compared(features, labels, _dtype(images))
+            return self.memory.compared(fakes, labels, _dtype(images))
+
+    def paired(self, fakes: list[Tensor], reals: list[Tensor]) -> PerImage:
+        """How far pairs of fakes are from the one real picture of each pair: the mean over the groups of their energy scores.
+
+        Args:
+            fakes: (2 N, D) of each group, by the memory's rule: of the first of all pairs, then of the second.
+            reals: (N, D) of each group, by the same rule.
+        """
+        with torch.autocast(fakes[0].device.type, enabled=False):
+            return torch.stack([score(x[: len(y)], x[len(y) :], y) for x, y in zip(fakes, reals, strict=True)]).mean(0)
 
 
 def _dtype(images: Images) -> torch.dtype:

@@ -12,22 +12,19 @@ from collections.abc import Mapping
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from ganvas import rng
 from ganvas.config.family import InstanceConfig
 from ganvas.families.base import Draw, StepState
-from ganvas.families.coding import CodeProjection, Coder, Instances, begin, settle
+from ganvas.families.coding import CodeProjection, Coder, Instances, begin, reduced, settle
 from ganvas.families.fakes import learnt_classes, make
 from ganvas.families.gan import Game
 from ganvas.families.regularising import Terms
 from ganvas.families.samplers import InstanceSampler
+from ganvas.features.pyramid import FrozenPyramid
 from ganvas.models import build_discriminator, build_generator
 from ganvas.rng import Draws
 from ganvas.types import Batch, Codes, Images, Labels, Latents, PerImage
-
-_COARSER = (2, 4, 8)
-"""Reductions at which pictures are compared beside their full size."""
 
 
 class InstanceGan(Game):
@@ -42,7 +39,7 @@ class InstanceGan(Game):
             UsageError: pictures are to be asked for by class and have none, or the frozen network's weights are missing.
         """
         self.settings = config
-        self.coder, self.instances = Coder(config.codes, resolution).to(device), Instances(config.codes).to(device)
+        self.coder, self.instances = Coder(config.codes, resolution, FrozenPyramid()).to(device), Instances(config.codes).to(device)
         super().__init__(config, resolution=resolution, classes=classes, seed=seed, device=device)
 
     def _learnt_classes(self, classes: int) -> int:
@@ -86,8 +83,7 @@ class InstanceGan(Game):
         if not self.settings.reconstruction or batch.labels is None:
             return {}
         made = make(self.generator, batch.labels, None, None, state).float()
-        parts = [(made - batch.images).abs().mean()]
-        parts += [(F.avg_pool2d(made, k) - F.avg_pool2d(batch.images, k)).abs().mean() for k in _COARSER if k < made.shape[2]]
+        parts = [(a - b).abs().mean() for a, b in zip(reduced(made), reduced(batch.images), strict=True)]
         return {"reconstruction": (self.settings.reconstruction, torch.stack(parts).sum())}
 
     def settle(self, batch: Batch, state: StepState) -> None:
