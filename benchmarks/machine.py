@@ -6,27 +6,19 @@ import platform
 import statistics
 import time
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import psutil
 import torch
 
-
-def processor() -> str:
-    """The processor's name, as the system tells it."""
-    info = Path("/proc/cpuinfo")
-    if info.exists():
-        for line in info.read_text().splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor() or platform.machine()
+from ganvas.machine import processor_flags, processor_name
 
 
 def describe() -> dict[str, Any]:
     """Machine, date and versions."""
     return {
-        "processor": processor(),
+        "processor": processor_name(),
+        "instructions": sorted(processor_flags()),
         "cores": psutil.cpu_count(logical=False) or psutil.cpu_count(),
         "threads": torch.get_num_threads(),
         "memory_gib": round(psutil.virtual_memory().total / 2**30, 1),

@@ -231,10 +231,10 @@ HEAD = """# The best pictures for so many minutes
 Made by `python benchmarks/quality.py page` from what `benchmarks/quality/` keeps of each training; the paragraphs were
 written by somebody who looked at the grids. `python benchmarks/quality.py run` makes the trainings again.
 
-Minutes are of two cores of the machine named below, start-up included; scores are of 10,000 pictures, not truncated, beside
-those trained on. FD by EfficientNet-Lite2 decides. EfficientNet-Lite0 picks each run's best checkpoint, and is in the loss
-of Projected GAN and of matching (marked with a dagger), which both judges may flatter: they are relatives. `plain` is the
-DCGAN loop of tutorials in fp32 (`dcgan_loop.py`). None of these is an FID.
+Minutes are of two cores of the processor named, start-up included (the Xeon has AMX, the EPYC AVX512-BF16 alone); scores
+are of 10,000 pictures, not truncated, beside those trained on. FD by EfficientNet-Lite2 decides. EfficientNet-Lite0 picks
+each run's best checkpoint, and is in the loss of Projected GAN and of matching (marked with a dagger), which both judges
+may flatter: they are relatives. `plain` is the DCGAN loop of tutorials in fp32 (`dcgan_loop.py`). None of these is an FID.
 """
 
 
@@ -248,6 +248,7 @@ COLUMNS = (
     "recall",
     "coverage",
     "pictures shown",
+    "processor",
     "processor time",
     "parameters (G + D)",
     "collapsed",
@@ -289,10 +290,15 @@ def _cells(facts: Mapping[str, Any]) -> list[str]:
         f"{second['fd']['value']:.1f}",
         *(f"{first_judge[name]['value']:.1%}" for name in ("precision", "recall", "coverage")),
         f"{facts['images']:,}",
+        _processor(facts["machine"]),
         format_duration(facts["cpu_seconds"]),
         " + ".join(f"{count / 1e6:.1f}M" for count in facts["parameters"].values()),
         facts["health"]["word"] if "health" in facts else "",
     ]
+
+
+def _processor(facts: Mapping[str, Any]) -> str:
+    return facts["processor"].replace("(R)", "").replace(" Processor", "")
 
 
 def main() -> int:
