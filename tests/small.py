@@ -29,6 +29,7 @@ def narrow_networks(recipe: str) -> dict[str, Any]:
     players = {name: part.kind for name in ("generator", "discriminator") if (part := getattr(family, name, None)) is not None}
     few = {"family.comparison.remembered": 20, "family.comparison.input_sizes": [64]} if hasattr(family, "comparison") else {}
     few |= {"family.codes.fitted": 12, "family.codes.remembered": 20, "family.codes.size": 8} if hasattr(family, "codes") else {}
+    few |= {"family.codes.warmup": 40} if getattr(getattr(family, "codes", None), "warmup", 0) else {}
     return few | {f"family.{player}.{key}": value for player, kind in players.items() for key, value in NARROW[kind].items()}
 
 

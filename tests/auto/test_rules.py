@@ -77,8 +77,8 @@ def test_labels_are_learnt_where_classes_have_pictures(counts: dict[str, int], l
         (0.1, 16, "codes32"),
         (0.1, 128, "codes128"),
         (0.1, 256, "codes128"),
-        (0.7, 64, "drawings64"),
-        (0.7, 128, "drawings64"),
+        (0.7, 64, "codes64-drawings"),
+        (0.7, 128, "codes64-drawings"),
     ],
 )
 def test_photographs_get_the_recipe_of_their_size_and_drawings_another(
@@ -122,3 +122,12 @@ def test_lengths_in_time_and_in_pictures() -> None:
     passes = Length("3 passes", None, lambda count: 3 * count)
     assert passes.shown(100.0, 5000) == 15_000
     assert passes.takes(100.0, 5000) == pytest.approx(150 / 0.9)
+    assert passes.takes(100.0, 5000, 6000) == pytest.approx((9000 + 6000 / rules.WARM_UP) / 100 / 0.9)
+
+
+@pytest.mark.parametrize("shown", [900, 60_000, 79_999, 400_000])
+def test_a_warm_up_is_half_of_a_short_run_and_takes_the_time_that_is_planned(shown: int) -> None:
+    total, warm = rules.planned(shown, 60_000, HALF_HOUR)
+    assert warm == 60_000 if shown >= 80_000 else warm == pytest.approx(total / 2, abs=2)
+    assert total - warm + warm / rules.WARM_UP == pytest.approx(shown, abs=2)
+    assert rules.planned(shown, 60_000, Length("3 passes", None, lambda count: 3 * count)) == (shown, min(60_000, shown // 2))

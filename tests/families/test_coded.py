@@ -65,6 +65,24 @@ def test_real_pictures_are_remembered_where_they_are_due_and_looked_at_in_halves
     assert int(family.comparison.memory.seen) == 8 * 5
 
 
+def test_a_warm_up_compares_pixels_alone_and_looks_at_no_features() -> None:
+    values: dict[str, Any] = {"family__codes__warmup": 20, "family__codes__fitted": 8}
+    family, metrics = train(tiny(**values), 5)
+    # Eight are looked at for the rule and belong to the first step, so that it ends after 16 pictures; the second after 24.
+    assert [sorted(step) for step in metrics] == [["loss_g", "pixels"]] * 2 + [["distance", "features", "loss_g"]] * 3
+    assert isinstance(family, Coded)
+    assert int(family.comparison.memory.seen) == 3 * 8
+    assert len(family.instances) > 8
+    alike, _ = train(tiny(**values), 2)
+    assert isinstance(alike, Coded)
+    assert int(alike.comparison.memory.seen) == 0
+    settled = build(tiny(**values))
+    assert isinstance(settled, Settling)
+    settled.settle(Batch(torch.rand(8, 3, 16, 16), None, 0), StepState(0, torch.device("cpu"), "fp32"))
+    _, metrics = train(tiny(**values), 1, family=settled)
+    assert "features" in metrics[0]
+
+
 def test_codes_are_the_same_by_maps_that_are_known_and_anew() -> None:
     family = build(tiny(family__codes__input_size=64))
     assert isinstance(family, Coded)

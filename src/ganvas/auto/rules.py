@@ -17,9 +17,8 @@ RESOLUTIONS = (128, 64, 32)
 """Those that `auto` has a recipe for, the largest first."""
 RECIPES = {128: "codes128", 64: "codes64", 32: "codes32"}
 """For photographs."""
-DRAWN = "drawings64"
-"""For drawings, at any resolution. By the codes' recipes emoji have far better scores, and faces with black dots in them: people
-can tell more of these. See `benchmarks/quality.md`."""
+DRAWN = "codes64-drawings"
+"""For drawings, at any resolution."""
 FLAT = 0.4
 """Flatness from which on pictures count as drawings: photographs of cats, dogs, churches and CIFAR-10 have 0.05 to 0.18, emoji 0.66."""
 SMALLEST_SHARE = 0.75
@@ -34,6 +33,8 @@ emoji 0.67, for single letters and digits 0.77 to 0.96, each on 200 to 2,000 pic
 KID while training 0.418 after 228,192 shown, and 0.495 mirrored after 241,216 (one run each)."""
 BATCH = 32
 LEAST_LOOKED_AT = 64
+WARM_UP = 3
+"""Times as many pictures are shown in the same time while they are compared by pixels alone (231 and 75 per second of one core)."""
 GRIDS = 16
 """Grids of fixed latents in a run, for its report's timeline."""
 SHARE = 0.9
@@ -59,9 +60,9 @@ class Length:
         """About how many pictures a run shows, at so many per second."""
         return self.pictures(count) if self.pictures is not None else int(SHARE * (self.seconds or 0) * rate)
 
-    def takes(self, rate: float, count: int) -> float:
-        """About how many seconds a run takes."""
-        return self.seconds if self.seconds is not None else self.shown(rate, count) / rate / SHARE
+    def takes(self, rate: float, count: int, warm: int = 0) -> float:
+        """About how many seconds a run takes, `warm` of whose pictures are shown in a warm-up."""
+        return self.seconds if self.seconds is not None else (self.shown(rate, count) - _saved(warm)) / rate / SHARE
 
 
 def resolutions(sizes: Sizes) -> tuple[int, ...]:
@@ -105,7 +106,7 @@ def networks(looks: Looks, side: int, conditional: bool) -> tuple[str, dict[str,
     keys = {"family.classes": True} if conditional else {}
     alike = f"({looks.flatness:.0%} of neighbouring pixels are alike)"
     if looks.flatness >= FLAT:
-        why = f"drawings {alike}, most can be told if networks know codes of real ones"
+        why = f"drawings {alike}: a generator alone, told codes of real ones, that learns from pixels first"
         return DRAWN, keys, Reason("networks", DRAWN, why)
     recipe = RECIPES[min((r for r in RECIPES if r >= side), default=max(RECIPES))]
     why = f"photographs {alike}: a generator alone, told codes of real ones by the network that judges it"
@@ -151,6 +152,25 @@ def grids(shown: int) -> dict[str, Any]:
 def looked_at(shown: int, usual: int) -> dict[str, Any]:
     """How many pictures are looked at before the first step, of whose features codes are made: fewer in a short run."""
     return {"family.codes.fitted": min(usual, max(LEAST_LOOKED_AT, shown // 20))}
+
+
+def planned(shown: int, usual: int, length: Length) -> tuple[int, int]:
+    """How many pictures are shown if some are shown in a warm-up, and how many of them in that: half of a short run's.
+
+    Args:
+        shown: how many are without.
+        usual: how many are of a warm-up in a long run.
+        length: what was asked for; only where that is a time, more are shown.
+    """
+    if length.seconds is None:
+        return shown, min(usual, shown // 2)
+    warm = min(usual, int(shown / (1 + 1 / WARM_UP)))
+    return shown + _saved(warm), warm
+
+
+def _saved(warm: int) -> int:
+    """As many pictures could be shown after a warm-up in the time that it is shorter by."""
+    return int(warm * (1 - 1 / WARM_UP))
 
 
 def _round(value: float) -> int:

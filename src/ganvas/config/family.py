@@ -223,6 +223,9 @@ class PairedCodeConfig(CodeConfig):
     blend: float = Field(default=0.0, ge=0, le=1, description="share of the neighbour in the mixture, at most")
     features: float = Field(default=0.3, ge=0, description="weight of how far their features are from the real picture's")
     pixels: float = Field(default=0.0, ge=0, description="weight of how far their pixels are from the real picture's")
+    warmup: int = Field(
+        default=0, ge=0, description="pictures, the first shown, whose pairs are compared by pixels alone, several times as fast"
+    )
 
     @model_validator(mode="after")
     def _pairs_count(self) -> PairedCodeConfig:
