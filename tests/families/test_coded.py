@@ -99,7 +99,7 @@ def test_one_picture_in_a_batch_is_enough() -> None:
 
 
 def test_latents_are_codes_and_noise_beside_them_each_of_its_own_index() -> None:
-    family, _ = train(tiny(family__classes=True, family__codes__noise=0.0), 3)
+    family, _ = train(tiny(family__classes=True, family__codes__noise=0.0, family__codes__blend=0.0), 3)
     sampler = family.sampler({name: module.eval() for name, module in family.modules().items()})
     assert isinstance(sampler, InstanceSampler)
     assert sampler.latent_size == 8 + 4

@@ -126,13 +126,14 @@ SETTINGS = {
         "family__generator__labels": "onehot",
         "family__discriminator__labels": "projection",
     },
-    # Codes, and the pictures that they are of, before and after all places are taken.
+    # Codes, and the pictures that they are of, before and after all places are taken; a warm-up before that.
     "instance": {"recipe": "drawings64", "family__classes": True, "family__codes__remembered": 70, "train__precision": "bf16"},
     "coded": {
         "recipe": "codes32",
         "family__classes": True,
         "family__codes__remembered": 70,
         "family__codes__pixels": 1.0,
+        "family__codes__warmup": 60,
         "train__precision": "bf16",
     },
     "relativistic": {"recipe": "sngan32-diffaug", "family__loss": {"kind": "relativistic_hinge"}},
