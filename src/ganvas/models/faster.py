@@ -37,9 +37,16 @@ ENGINES = {"fp16": torch.float16, "bf16": torch.bfloat16, "fp32": torch.float32}
 """The dtypes of engines. `fp16/2` leaves the first two parts in float32."""
 
 
+def computes_in_fp16() -> bool:
+    """Whether PyTorch's operators take fp16 on this processor: it needs AVX512-FP16 or AVX-NE-CONVERT."""
+    return torch.backends.mkldnn.is_available() and bool(torch.ops.mkldnn._is_mkldnn_fp16_supported())
+
+
 def engines(generator: nn.Module) -> tuple[str, ...]:
-    """The engines that are more exact than bf16, the fastest first; none for a generator that is not known."""
+    """The engines that are more exact than bf16 and run here, the fastest first; none for a generator that is not known."""
     count = parts(generator)
+    if not computes_in_fp16():
+        return ("fp32",) if count else ()
     return ("fp16", *(f"fp16/{exact}" for exact in range(1, count)), "fp32") if count else ()
 
 
@@ -47,7 +54,7 @@ def on_engine(generator: nn.Module, name: str) -> nn.Module:
     """The generator by an engine's name, such as `fp16`, `fp16/2`, `bf16` or `fp32`.
 
     Raises:
-        UsageError: no such engine for this generator.
+        UsageError: no such engine for this generator, or this processor does not compute in fp16.
     """
     kind, _, exact = name.partition("/")
     count = parts(generator)
@@ -55,6 +62,10 @@ def on_engine(generator: nn.Module, name: str) -> nn.Module:
         raise UsageError(f'this network has no engine "{name}": only DCGAN, SNGAN, SAGAN, BigGAN and FastGAN have others than eager')
     if kind not in ENGINES or (exact and (not exact.isdecimal() or int(exact) > count)):
         raise UsageError(f'"{name}" is no engine: expected auto, eager, fp16, bf16 or fp32, or fp16/1 to fp16/{count} with parts in fp32')
+    if kind == "fp16" and not computes_in_fp16():
+        raise UsageError(
+            f'the engine "{name}" needs a processor with AVX512-FP16 or AVX-NE-CONVERT, and this has neither: take fp32 or auto'
+        )
     made = faster(generator, ENGINES[kind], int(exact or 0))
     return generator if made is None else made
 
