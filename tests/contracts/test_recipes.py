@@ -17,9 +17,9 @@ from ganvas.types import Batch
 
 RECIPES = io.recipe_names()
 RELATIVE = 0.01
+"""Of a curve's largest value. Weights changed by 3e-7 of their size, as other processors' sums differ, move it by 0.001."""
 ELSEWHERE = 5
 """Steps that are compared on processors other than those the curves were made on: what is rounded otherwise grows from step to step."""
-"""Of a curve's largest value. Weights changed by 3e-7 of their size, as other processors' sums differ, move it by 0.001."""
 
 
 @pytest.mark.parametrize("name", RECIPES)
