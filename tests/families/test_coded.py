@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import load_file
 
 import ganvas
 from curves import build, pictures, train
@@ -153,9 +154,17 @@ def test_a_run_samples_its_classes_and_others_begin_with_it(tmp_path: Path) -> N
     assert red[0] - red[2] > blue[0] - blue[2] + 1
     ganvas.interpolate(tmp_path / "run", tmp_path / "walk", classes=["blue", "red"], rows=2, steps=3, formats=["png"])
     assert (tmp_path / "walk" / "interpolation.png").exists()
-    later = small_config("codes32", disks(tmp_path / "more", size=28), **values, train__images=64, transfer={"run": str(tmp_path / "run")})
-    ganvas.train(later, out=tmp_path / "next", quiet=True)
+    values |= {"train__images": 64, "transfer": {"run": str(tmp_path / "run")}}
+    more = disks(tmp_path / "more", size=28)
+    ganvas.train(small_config("codes32", more, **values), out=tmp_path / "next", quiet=True)
     own = ganvas.load(tmp_path / "next").family
     assert isinstance(own, Coded)
     assert isinstance(model.family, Coded)
+    assert len(own.instances) > 0
     assert not torch.equal(own.instances.codes, model.family.instances.codes)
+    ganvas.train(small_config("codes32", more, **values, family__codes__input_size=64), out=tmp_path / "other", quiet=True)
+    # What a code means stays, for the generator has learnt it, unless codes are made of other features.
+    first, kept, other = (load_file(tmp_path / run / "checkpoints" / "last" / "coder.safetensors") for run in ("run", "next", "other"))
+    assert all(torch.equal(first[key], kept[key]) for key in first)
+    assert bool(other["fitted"])
+    assert not torch.equal(first["directions"], other["directions"])

@@ -58,7 +58,7 @@ class Coded(Alone):
         Of a batch's first half, two pictures are made of each code; the second half is remembered where that is due. In the
         warm-up the frozen network sees no fakes: shapes and colours are learnt from pixels, which takes a third of the time.
         """
-        if not self.coder.fitted:
+        if not len(self.instances):
             begin(self.coder, self.instances, draw, state)
         batch = draw()
         pairs = max(1, len(batch.images) // 2)

@@ -6,7 +6,7 @@ condition both players on features of single real pictures is the idea of Casano
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -22,6 +22,8 @@ from ganvas.types import Batch, Codes, Images, Labels
 
 SAME = 0.02
 """Codes nearer than this share of a code's usual length are of the same picture."""
+_RULED_BY = ("backbone", "input_size", "size")
+"""Settings without which a rule of codes is another one."""
 _REDUCTIONS = (2, 4, 8)
 """Of pictures that are compared pixel by pixel, beside their full size."""
 
@@ -46,6 +48,10 @@ class Coder(nn.Module):
         self.register_buffer("scale", torch.ones(width))
         self.register_buffer("directions", torch.zeros(width, config.size))
         self.register_buffer("fitted", torch.zeros((), dtype=torch.bool))
+
+    def is_of(self, other: CodeConfig | None) -> bool:
+        """Whether codes by another config are made of the same features, and have as many numbers."""
+        return other is not None and all(getattr(other, key) == getattr(self.config, key) for key in _RULED_BY)
 
     def _groups(self, images: Images, maps: Sequence[Tensor] | None = None) -> list[Tensor]:
         """Means of quarters of the two coarsest maps, and the picture itself made small: (B, D) each."""
@@ -76,6 +82,15 @@ class Coder(nn.Module):
         self.directions.zero_()
         self.directions[:, :count] = (directions * (self.config.size**0.5 / max(length, 1e-6))).float()
         self.fitted.fill_(True)
+
+    @torch.no_grad()
+    def take(self, rule: Mapping[str, Tensor]) -> bool:
+        """Go by a rule that another coder made (its `state_dict`); False, and nothing is done, if it is of other features."""
+        own = self.state_dict()
+        fits = own.keys() == rule.keys() and all(rule[key].shape == value.shape for key, value in own.items())
+        if fits:
+            self.load_state_dict(rule)
+        return fits
 
     @torch.no_grad()
     def of(self, features: Tensor) -> Codes:
@@ -169,13 +184,14 @@ class Instances(nn.Module):
 
 
 def begin(coder: Coder, instances: Instances, draw: Draw, state: StepState) -> None:
-    """Look at as many pictures as the rule of codes is to be made of, and remember them by it."""
+    """Look at as many pictures as the rule of codes is to be made of, unless an older run's is kept, and remember them by it."""
     seen: list[tuple[Tensor, Labels | None]] = []
     while sum(len(features) for features, _ in seen) < coder.config.fitted:
         batch = draw()
         with state.autocast():
             seen.append((coder.features(batch.images), batch.labels))
-    coder.fit(torch.cat([features for features, _ in seen]))
+    if not coder.fitted:
+        coder.fit(torch.cat([features for features, _ in seen]))
     for features, labels in seen:
         instances.remember(coder.of(features), labels)
 

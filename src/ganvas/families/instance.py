@@ -62,7 +62,7 @@ class InstanceGan(Game):
 
     def step(self, draw: Draw, state: StepState) -> dict[str, Tensor]:
         """One update of both players. Before the first, so many pictures are looked at that codes can be made."""
-        if not self.coder.fitted:
+        if not len(self.instances):
             begin(self.coder, self.instances, draw, state)
         return super().step(lambda: self._told(draw(), state), state)
 

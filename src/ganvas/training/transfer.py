@@ -13,8 +13,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from ganvas.config import RunConfig
 from ganvas.errors import RunError, UsageError
 from ganvas.families.base import Family
+from ganvas.families.coding import Coder
 from ganvas.training.checkpoint import Checkpoint
 
 LEAST = 0.5
@@ -31,16 +33,22 @@ class Taken:
     """Parameters and statistics that begin anew, having other shapes or none there: those of the classes, mostly."""
 
 
-def take_over(family: Family, saved: Checkpoint) -> dict[str, Taken]:
+def take_over(family: Family, saved: Checkpoint, older: RunConfig) -> dict[str, Taken]:
     """Copy a checkpoint's weights into a new family's modules, wherever name and shape agree.
 
-    Modules that are averaged begin with the average, whose pictures are the better ones.
+    Modules that are averaged begin with the average, whose pictures are the better ones. The rule that codes are made by
+    is kept, too, where `older` (the config of the checkpoint's run) makes them of the same features: by it, a generator
+    already knows what is asked for.
 
     Raises:
         RunError: the checkpoint's networks are others.
     """
     found = {}
     for name, module in family.modules().items():
+        if isinstance(module, Coder):
+            if saved.has(name) and module.is_of(getattr(older.family, "codes", None)) and module.take(saved.tensors(name)):
+                found[name] = Taken(0, ())
+            continue
         if next(module.parameters(), None) is None:
             continue  # what a regulariser remembers is of the older game
         stored = f"{name}_ema" if saved.has(f"{name}_ema") else name

@@ -94,7 +94,7 @@ def transfer(setting: Setting) -> Setting:
         return setting
     older = runs.open_run(config.run)
     saved = Checkpoint(older.checkpoints / (config.checkpoint or older.default_checkpoint))
-    taken = take_over(setting.family, saved)
+    taken = take_over(setting.family, saved, older.config())
     facts = {"run": str(older.path.resolve()), "checkpoint": saved.path.name, "checkpoint_checksum": saved.checksum, "images": saved.images}
     return replace(setting, transferred={**facts, "modules": {name: asdict(part) for name, part in taken.items()}})
 
