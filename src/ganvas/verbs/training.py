@@ -334,7 +334,8 @@ def message(folder: RunFolder, outcome: Outcome) -> str:
         lines.append(f"grid    {grids[-1][1]}")
     lines.append(f"report  {folder.report_file}")
     if outcome.state == "finished":
-        lines.append(f"next    ganvas evaluate {folder.path}    ganvas sample {folder.path} pictures")
+        nexts = (f"evaluate {folder.path}", f"neighbours {folder.path}", f"sample {folder.path} pictures")
+        lines.append("next    " + "    ".join(f"ganvas {words}" for words in nexts))
     else:
         lines.append(f"go on   ganvas train --resume {folder.path}")
     return "\n".join(lines)
