@@ -101,6 +101,7 @@ ATTEMPTS: Mapping[str, Attempt] = {
     "codes-pixels": Attempt(
         "codes{side}", ("family.codes.features=1", "family.codes.pixels=0.5", "augment.flip=false"), ("family.classes=true",)
     ),
+    "codes-mixtures": Attempt("codes{side}", ("family.codes.mixtures=0.5", "family.codes.blend=1"), ("family.classes=true",)),
     "codes-drawings": Attempt("codes64-drawings", conditional=("family.classes=true",)),
     "sngan-diffaug": Attempt("sngan32-diffaug", conditional=("family.generator.labels=batchnorm", *PROJECTION)),
     "biggan-diffaug": Attempt("biggan64-diffaug", conditional=("family.generator.labels=shared", *PROJECTION)),

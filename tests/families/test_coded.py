@@ -84,6 +84,33 @@ def test_a_warm_up_compares_pixels_alone_and_looks_at_no_features() -> None:
     assert "features" in metrics[0]
 
 
+def test_a_share_of_the_fakes_is_made_of_mixtures_that_have_no_pair(monkeypatch: pytest.MonkeyPatch) -> None:
+    family = build(tiny(family__classes=True, family__codes__mixtures=0.5, family__codes__pixels=1.0))
+    assert isinstance(family, Coded)
+    seen: dict[str, Any] = {}
+    for name, of in (("compared", family.comparison), ("paired", family.comparison), ("draw", family.instances)):
+        inner = getattr(of, name)
+
+        def outer(*args: Any, _name: str = name, _inner: Any = inner, **more: Any) -> Any:
+            seen[_name] = (*args, *more.values())
+            return _inner(*args, **more)
+
+        monkeypatch.setattr(of, name, outer)
+    _, metrics = train(tiny(), 2, family=family)
+    # Of a batch of 8: two codes with two pictures each, and four mixtures, which are of the classes of real pictures, too.
+    images, labels, features = seen["compared"]
+    assert len(images) == len(features[0]) == 8
+    pairs, reals = seen["paired"]
+    assert (len(pairs[0]), len(reals[0])) == (4, 2)
+    assert torch.equal(pairs[0], features[0][:4])
+    seed, stream, start, count, asked = seen["draw"]
+    assert (seed, stream, count) == (0, "mixture", 4)
+    assert start > 0
+    assert torch.equal(labels[4:], asked)
+    assert torch.equal(labels[:2], labels[2:4])
+    assert metrics[-1]["loss_g"] == pytest.approx(metrics[-1]["distance"] + 0.3 * metrics[-1]["features"] + metrics[-1]["pixels"], rel=1e-5)
+
+
 def test_codes_are_the_same_by_maps_that_are_known_and_anew() -> None:
     family = build(tiny(family__codes__input_size=64))
     assert isinstance(family, Coded)

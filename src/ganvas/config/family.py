@@ -225,6 +225,12 @@ class PairedCodeConfig(CodeConfig):
     warmup: int = Field(
         default=0, ge=0, description="pictures, the first shown, whose pairs are compared by pixels alone, several times as fast"
     )
+    mixtures: float = Field(
+        default=0.0,
+        ge=0,
+        lt=1,
+        description="share of a step's fakes that are made of mixtures, as new pictures are: no pairs, compared as a whole",
+    )
 
     @model_validator(mode="after")
     def _pairs_count(self) -> PairedCodeConfig:

@@ -22,7 +22,7 @@ from ganvas.families.matching import Alone
 from ganvas.families.samplers import InstanceSampler
 from ganvas.losses.matching import ranked
 from ganvas.models import build_generator
-from ganvas.types import Batch, Codes, Images
+from ganvas.types import Batch, Codes, Images, Labels
 
 
 class Coded(Alone):
@@ -55,27 +55,32 @@ class Coded(Alone):
     def step(self, draw: Draw, state: StepState) -> dict[str, Tensor]:
         """One update of the generator. Before the first, so many pictures are looked at that codes can be made.
 
-        Of a batch's first half, two pictures are made of each code; the second half is remembered where that is due. In the
-        warm-up the frozen network sees no fakes: shapes and colours are learnt from pixels, which takes a third of the time.
+        Of a batch's first half, two pictures are made of each code (of fewer codes, where mixtures have a share of the fakes);
+        the rest is remembered where that is due. In the warm-up the frozen network sees no fakes, and there are no mixtures:
+        shapes and colours are learnt from pixels, which takes a third of the time.
         """
         if not len(self.instances):
             begin(self.coder, self.instances, draw, state)
         batch = draw()
-        pairs = max(1, len(batch.images) // 2)
-        real = batch.images[:pairs]
         warming = state.images < self._warmup
+        mixed = 0 if warming else int(self.codes.mixtures * len(batch.images))
+        pairs = max(1, (len(batch.images) - mixed) // 2)
         codes, reals = self._look(batch, pairs, state, remembers=not warming)
-        images = make(self.generator, self._latents(codes, batch.start, state), None, None, state)
+        labels = None if batch.labels is None else torch.cat([batch.labels[:pairs].repeat(2), batch.labels[pairs : pairs + mixed]])
+        latents = [self._latents(codes, batch.start, state)]
+        if mixed:
+            latents.append(self._mixtures(None if labels is None else labels[2 * pairs :], batch.start, mixed, state))
+        images = make(self.generator, torch.cat(latents), None, None, state)
         terms: dict[str, tuple[float, Tensor]] = {}
         if not warming:
-            labels = None if batch.labels is None else batch.labels[:pairs].repeat(2)
             with state.autocast():
                 fakes = self.comparison.memory.by_rule(self.comparison.features(images))
             terms["distance"] = 1.0, self.comparison.compared(images, labels, fakes).mean()
             if self.codes.features:
-                terms["features"] = self.codes.features, self.comparison.paired(fakes, reals).mean()
+                terms["features"] = self.codes.features, self.comparison.paired([x[: 2 * pairs] for x in fakes], reals).mean()
         if warming or self.codes.pixels:
-            terms["pixels"] = self.codes.pixels or 1.0, _pixels(images[:pairs], images[pairs:], real)
+            first, second = images[: 2 * pairs].split(pairs)
+            terms["pixels"] = self.codes.pixels or 1.0, _pixels(first, second, batch.images[:pairs])
         loss = torch.stack([weight * term for weight, term in terms.values()]).sum()
         self._learn(loss, state)
         return {"loss_g": loss.detach(), **{name: term.detach() for name, (_, term) in terms.items()}}
@@ -104,6 +109,12 @@ class Coded(Alone):
         size = codes.shape[1]
         noise = rng.normals(state.seed, "fake", start, 2 * len(codes), size + self.config.latent.size).to(codes)
         return torch.cat([codes.repeat(2, 1) + self.codes.noise * noise[:, :size], noise[:, size:]], 1)
+
+    def _mixtures(self, labels: Labels | None, start: int, count: int, state: StepState) -> Tensor:
+        """As samples are made of, of the classes of real pictures if these have any."""
+        codes = self.instances.draw(state.seed, "mixture", start, count, labels=labels)
+        noise = rng.normals(state.seed, "mixture/beside", start, count, self.config.latent.size).to(codes)
+        return torch.cat([codes, noise], 1)
 
     def settle(self, batch: Batch, state: StepState) -> None:
         """As many real pictures are remembered as there are places, codes have their rule, and the warm-up is over."""
