@@ -10,16 +10,16 @@ Interpolation in JPEG Compressed Images"). Both are measured.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 import numpy as np
 import torch
 from pydantic import BaseModel, ConfigDict
 from torch import Tensor
 
-from ganvas.errors import UsageError
 from ganvas.metrics.moments import Moments
+from ganvas.metrics.one_size import OneSize
 from ganvas.metrics.spectrum import ROUNDING
 
 STRIDES = (2, 4, 8)
@@ -113,59 +113,31 @@ class Artefacts(BaseModel):
 
 
 @dataclass
-class Traces:
-    """What artefacts leave in pictures, gathered block by block; pieces merge."""
+class Traces(OneSize):
+    """What artefacts leave in pictures, gathered block by block: `measures`, and regions of one colour."""
 
-    shape: tuple[int, int]
-    moments: Moments
-    """Of `measures`."""
+    what: ClassVar[str] = "artefacts"
     regions: list[Tensor] = field(default_factory=list)
     """Of `largest_regions`: 32 bytes for each picture."""
-
-    @classmethod
-    def of(cls, blocks: Iterable[np.ndarray | Tensor]) -> Traces:
-        """Of uint8 blocks (b, H, W, 3), all of one size.
-
-        Raises:
-            UsageError: there is no block, or the sizes differ.
-        """
-        found: Traces | None = None
-        for block in blocks:
-            found = found or cls.empty(*block.shape[1:3])
-            found.update(block)
-        if found is None:
-            raise UsageError("there are no pictures to look for artefacts in")
-        return found
 
     @classmethod
     def empty(cls, height: int, width: int) -> Traces:
         """Of no pictures yet."""
         return cls((height, width), Moments.empty(_width(height, width)))
 
-    def update(self, pixels: np.ndarray | Tensor) -> None:
-        """Count uint8 (b, H, W, 3) in.
+    def _count(self, pixels: Tensor) -> None:
+        self.moments.update(measures(pixels))
+        self.regions.append(largest_regions(pixels.numpy()))
 
-        Raises:
-            UsageError: they have another size.
-        """
-        given = torch.from_numpy(np.ascontiguousarray(pixels)) if isinstance(pixels, np.ndarray) else pixels
-        self._check(tuple(given.shape[1:3]))
-        self.moments.update(measures(given))
-        self.regions.append(largest_regions(given.numpy()))
-
-    def merge(self, other: Traces) -> None:
-        """Count in what `other` counted.
+    def merge(self, other: OneSize) -> None:
+        """Count in what other traces counted.
 
         Raises:
             UsageError: it is of pictures of another size.
         """
-        self._check(other.shape)
-        self.moments.merge(other.moments)
+        super().merge(other)
+        assert isinstance(other, Traces)
         self.regions += other.regions
-
-    def _check(self, shape: tuple[int, ...]) -> None:
-        if shape != self.shape:
-            raise UsageError(f"artefacts compare pictures of one size: expected {self.shape}, found {shape}")
 
 
 def compare_traces(fake: Traces, real: Traces) -> Artefacts:
@@ -174,8 +146,7 @@ def compare_traces(fake: Traces, real: Traces) -> Artefacts:
     Raises:
         UsageError: there are fewer than two pictures of a kind, or their sizes differ.
     """
-    if fake.shape != real.shape:
-        raise UsageError(f"artefacts compare pictures of one size: generated ones are {fake.shape}, real ones {real.shape}")
+    real.check(fake.shape)
     strides = grid_strides(*fake.shape)
     boards, place = [], len(strides)
     for i, stride in enumerate(strides):

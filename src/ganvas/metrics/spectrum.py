@@ -9,16 +9,16 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import ClassVar
 
-import numpy as np
 import torch
 from pydantic import BaseModel, ConfigDict
 from torch import Tensor
 
 from ganvas.errors import UsageError
 from ganvas.metrics.moments import Moments
+from ganvas.metrics.one_size import OneSize
 
 ROUNDING = 1 / 12
 """Variance of what rounding to whole levels adds to a pixel: below it nothing is known of a picture."""
@@ -60,13 +60,10 @@ class SpectrumDifference(BaseModel):
 
 
 @dataclass
-class Spectrum:
-    """Radial spectra of pictures, gathered block by block; pieces merge (see `Moments`)."""
+class Spectrum(OneSize):
+    """Radial spectra of pictures, gathered block by block: moments of `log_power`."""
 
-    shape: tuple[int, int]
-    """Height and width of the pictures."""
-    moments: Moments
-    """Of `log_power`: float64 mean and covariance over pictures."""
+    what: ClassVar[str] = "spectra"
 
     @classmethod
     def empty(cls, height: int, width: int) -> Spectrum:
@@ -79,41 +76,8 @@ class Spectrum:
             raise UsageError(f"pictures of {width}x{height} pixels have no spectrum to speak of: expected sides of 4 or more")
         return cls((height, width), Moments.empty(min(height, width) // 2))
 
-    @classmethod
-    def of(cls, blocks: Iterable[np.ndarray | Tensor]) -> Spectrum:
-        """Of uint8 blocks (b, H, W, 3), all of one size.
-
-        Raises:
-            UsageError: there is no block, or the sizes differ.
-        """
-        found: Spectrum | None = None
-        for block in blocks:
-            found = found or cls.empty(*block.shape[1:3])
-            found.update(block)
-        if found is None:
-            raise UsageError("there are no pictures to take a spectrum of")
-        return found
-
-    def update(self, pixels: np.ndarray | Tensor) -> None:
-        """Count uint8 (b, H, W, 3) in.
-
-        Raises:
-            UsageError: they have another size.
-        """
-        given = torch.from_numpy(np.ascontiguousarray(pixels)) if isinstance(pixels, np.ndarray) else pixels
-        if given.shape[1:3] != self.shape:
-            raise UsageError(f"spectra compare pictures of one size: expected {self.shape}, found {tuple(given.shape[1:3])}")
-        self.moments.update(log_power(given))
-
-    def merge(self, other: Spectrum) -> None:
-        """Count in what `other` counted.
-
-        Raises:
-            UsageError: it is of pictures of another size.
-        """
-        if other.shape != self.shape:
-            raise UsageError(f"spectra compare pictures of one size: expected {self.shape}, found {other.shape}")
-        self.moments.merge(other.moments)
+    def _count(self, pixels: Tensor) -> None:
+        self.moments.update(log_power(pixels))
 
 
 def log_power(pixels: Tensor) -> Tensor:
@@ -162,8 +126,7 @@ def compare_spectra(fake: Spectrum, real: Spectrum) -> SpectrumDifference:
     Raises:
         UsageError: there are fewer than two pictures of a kind, or their sizes differ.
     """
-    if fake.shape != real.shape:
-        raise UsageError(f"spectra compare pictures of one size: generated ones are {fake.shape}, real ones {real.shape}")
+    real.check(fake.shape)
     difference = fake.moments.mean - real.moments.mean
     variance = sum((side.moments.cov.diagonal() / side.moments.n for side in (fake, real)), torch.zeros_like(difference))
     side = min(fake.shape)
