@@ -12,6 +12,7 @@ from ganvas.config import FastganDiscriminator, FastganGenerator, io
 from ganvas.errors import UsageError
 from ganvas.models import build_discriminator, build_generator, fastgan
 from ganvas.models.common import SelfSupervised
+from players import check_the_class_matters, unlearnt
 
 NARROW: dict[str, Any] = {"width": 4, "max_width": 16}
 VARIANTS: list[tuple[Any, Any]] = [
@@ -29,10 +30,6 @@ def networks(g: Any, d: Any, resolution: int) -> tuple[fastgan.Generator, fastga
     assert isinstance(generator, fastgan.Generator)
     assert isinstance(discriminator, fastgan.Discriminator)
     return generator, discriminator
-
-
-def unlearnt(module: nn.Module) -> list[str]:
-    return [name for name, p in module.named_parameters() if p.grad is None or not p.grad.abs().max() > 0]
 
 
 @pytest.mark.parametrize("resolution", [16, 32, 64, 128, 256])
@@ -147,14 +144,7 @@ def test_without_weight_there_are_no_decoders() -> None:
 
 def test_the_class_matters() -> None:
     generator, discriminator = networks(*VARIANTS[1], 16)
-    z, labels = torch.randn(1, 20).expand(2, -1), torch.tensor([0, 2])
-    pictures = generator.eval()(z, labels)
-    assert not torch.allclose(pictures[0], pictures[1])
-    a, b = discriminator(pictures[:1].expand(2, -1, -1, -1), labels)
-    assert a != b
-    for network, entering in ((generator, z), (discriminator, pictures)):
-        with pytest.raises(UsageError, match="conditional"):
-            network(entering)
+    check_the_class_matters(generator.eval(), discriminator)
 
 
 def test_a_penalty_asks_for_another_norm() -> None:

@@ -9,9 +9,9 @@ import torch
 from torch import nn
 
 from ganvas.config import R3ganDiscriminator, R3ganGenerator, io
-from ganvas.errors import UsageError
 from ganvas.losses.penalties import r1
 from ganvas.models import build_discriminator, build_generator, r3gan
+from players import check_both_learn, check_the_class_matters, unlearnt
 
 NARROW: dict[str, Any] = {"width": 4, "max_width": 16, "group": 4}
 VARIANTS: list[tuple[Any, Any]] = [
@@ -40,13 +40,7 @@ def networks(g: Any, d: Any, resolution: int, started: bool = True) -> tuple[nn.
 def test_shapes_and_gradients_to_every_parameter(resolution: int, g: Any, d: Any) -> None:
     generator, discriminator = networks(g, d, resolution)
     labels = torch.arange(4) % 5 if g.labels else None
-    pictures = generator(torch.randn(4, 20), labels)
-    assert pictures.shape == (4, 3, resolution, resolution)
-    logits = discriminator(pictures, labels)
-    assert logits.shape == (4,)
-    (logits * torch.randn(4)).sum().backward()
-    for module in (generator, discriminator):
-        assert [n for n, p in module.named_parameters() if p.grad is None or not p.grad.abs().max() > 0] == []
+    check_both_learn(generator, discriminator, torch.randn(4, 20), labels, resolution)
 
 
 def test_blocks_begin_as_the_identity_and_keep_variance() -> None:
@@ -77,7 +71,7 @@ def test_a_penalty_goes_through_all_of_the_discriminator() -> None:
     _, discriminator = networks(*VARIANTS[0], 32)
     real = torch.randn(4, 3, 32, 32, requires_grad=True)
     r1(real, discriminator(real)).mean().backward()
-    without = [name for name, p in discriminator.named_parameters() if p.grad is None or not p.grad.abs().max() > 0]
+    without = unlearnt(discriminator)
     # A bias moves no gradient at the pictures, but through the activations that it switches.
     assert all(name.endswith("bias") for name in without)
 
@@ -110,14 +104,7 @@ def test_bf16_is_near() -> None:
 
 def test_the_class_matters() -> None:
     generator, discriminator = networks(*VARIANTS[1], 16)
-    z, labels = torch.randn(1, 20).expand(2, -1), torch.tensor([0, 2])
-    pictures = generator(z, labels)
-    assert not torch.allclose(pictures[0], pictures[1])
-    a, b = discriminator(pictures[:1].expand(2, -1, -1, -1), labels)
-    assert a != b
-    for network, entering in ((generator, z), (discriminator, pictures)):
-        with pytest.raises(UsageError, match="conditional"):
-            network(entering)
+    check_the_class_matters(generator, discriminator)
 
 
 def test_the_recipes_are_the_papers_method() -> None:

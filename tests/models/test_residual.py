@@ -15,6 +15,7 @@ from ganvas.models import build_discriminator, build_generator
 from ganvas.models.residual import DiscriminatorBlock, GeneratorBlock
 from ganvas.nn.attention import SelfAttention
 from ganvas.nn.spectral import raw_weight
+from players import check_both_learn, check_the_class_matters, unlearnt
 
 NARROW: dict[str, Any] = {"width": 4, "max_width": 32}
 VARIANTS: list[tuple[Any, Any]] = [
@@ -50,15 +51,8 @@ def build(g: Any, d: Any, resolution: int, latent: int = 20) -> tuple[nn.Module,
 def test_shapes_and_gradients_to_every_parameter(resolution: int, g: Any, d: Any) -> None:
     generator, discriminator, classes = build(g, d, resolution)
     labels = torch.arange(6) % classes if classes else None
-    pictures = generator(torch.randn(6, 20), labels)
-    assert pictures.shape == (6, 3, resolution, resolution)
+    pictures = check_both_learn(generator, discriminator, torch.randn(6, 20), labels, resolution)
     assert pictures.abs().max() <= 1
-    logits = discriminator(pictures, labels)
-    assert logits.shape == (6,)
-    (logits * torch.randn(6)).sum().backward()
-    for module in (generator, discriminator):
-        missing = [name for name, p in module.named_parameters() if p.grad is None or not p.grad.abs().max() > 0]
-        assert missing == []
 
 
 def blocks(network: nn.Module) -> list[tuple[int, int]]:
@@ -103,14 +97,7 @@ def test_the_class_matters(g: Any, d: Any) -> None:
             if "to_affine" in name:
                 # Gains and offsets of all classes are alike at first.
                 nn.init.normal_(parameter)
-    z, labels = torch.randn(1, 20).expand(2, -1), torch.tensor([0, 2])
-    pictures = generator(z, labels)
-    assert not torch.allclose(pictures[0], pictures[1])
-    a, b = discriminator(pictures[:1].expand(2, -1, -1, -1), labels)
-    assert a != b
-    for network, entering in ((generator, z), (discriminator, pictures)):
-        with pytest.raises(UsageError, match="conditional"):
-            network(entering)
+    check_the_class_matters(generator, discriminator)
 
 
 @pytest.mark.parametrize("labels", [None, "shared"])
@@ -159,7 +146,7 @@ def test_a_gradient_penalty_goes_through_all_of_the_discriminator() -> None:
     discriminator.zero_grad()
     r1(real, discriminator(real)).mean().backward()
     # A bias moves no gradient at the pictures, but through the activations that it switches.
-    without = {name for name, p in discriminator.named_parameters() if p.grad is None or not p.grad.abs().max() > 0}
+    without = set(unlearnt(discriminator))
     assert all(name.endswith("bias") for name in without)
 
 
