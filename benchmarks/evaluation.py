@@ -28,9 +28,9 @@ import timm
 import torch
 import torch.nn.functional as F
 import torch_fidelity
-from torch import Tensor, nn
+from torch import Tensor
 
-from fidelity import Pictures
+from fidelity import Pictures, TwoLayers
 from ganvas.data.prepare import resolve
 from ganvas.features.backbone import load_features
 from ganvas.features.lite import LITE0
@@ -53,8 +53,8 @@ Scores = dict[str, float]
 Sides = dict[str, Callable[[np.ndarray, np.ndarray], Scores]]
 
 
-class Lite0Extractor(torch_fidelity.FeatureExtractorBase):
-    """EfficientNet-Lite0 as timm has it, for torch-fidelity."""
+class Lite0Extractor(TwoLayers):
+    """EfficientNet-Lite0 as timm has it."""
 
     def __init__(self, name: str, features_list: list[str], **_: Any):
         super().__init__(name, features_list)
@@ -62,45 +62,23 @@ class Lite0Extractor(torch_fidelity.FeatureExtractorBase):
         self.network = timm.create_model("tf_efficientnet_lite0", pretrained=False)
         self.network.load_state_dict(dict(zip(self.network.state_dict(), published.values(), strict=True)))
 
-    @staticmethod
-    def get_provided_features_list() -> tuple[str, ...]:
-        """Both layers."""
-        return "pooled", "logits"
-
-    @staticmethod
-    def get_default_feature_layer_for_metric(metric: str) -> str:
-        """Logits for the Inception Score, features for the others."""
-        return "logits" if metric == "isc" else "pooled"
-
-    @staticmethod
-    def can_be_compiled() -> bool:
-        """It is not, by default."""
-        return False
-
-    def describe(self, pixels: Tensor) -> dict[str, Tensor]:
-        """uint8 (B, 3, H, W) to features and logits."""
+    def describe(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
+        """See `TwoLayers`."""
         images = F.interpolate(pixels.float(), size=(128, 128), mode="bicubic", antialias=True, align_corners=False)
         features = self.network.forward_head(self.network.forward_features(images / 127.5 - 1), pre_logits=True)
-        return {"pooled": features, "logits": self.network.classifier(features)}
-
-    def forward(self, input: Tensor) -> tuple[Tensor, ...]:
-        """The layers asked for."""
-        found = self.describe(input)
-        return tuple(found[layer] for layer in self.features_list)
+        return features, self.network.classifier(features)
 
 
-class OwnExtractor(Lite0Extractor):
+class OwnExtractor(TwoLayers):
     """The same through ganvas' network."""
 
     def __init__(self, name: str, features_list: list[str], **_: Any):
         super().__init__(name, features_list)
-        self.network = nn.Identity()
         self.own: FeatureNetwork = load_features()
 
-    def describe(self, pixels: Tensor) -> dict[str, Tensor]:
-        """See `Lite0Extractor`."""
-        features, logits = self.own.features_and_logits(pixels.permute(0, 2, 3, 1))
-        return {"pooled": features, "logits": logits}
+    def describe(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
+        """See `TwoLayers`."""
+        return self.own.features_and_logits(pixels.permute(0, 2, 3, 1))
 
 
 EXTRACTORS = {"timm": Lite0Extractor, "ganvas": OwnExtractor}

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
+
 import numpy as np
 import torch
+import torch_fidelity
 from torch import Tensor
 from torch.utils.data import Dataset
 
@@ -26,3 +29,31 @@ class Pictures(Dataset):
     def gather(self, indices: np.ndarray) -> np.ndarray:
         """ganvas': uint8 (len(indices), H, W, 3)."""
         return self.pixels[indices]
+
+
+class TwoLayers(torch_fidelity.FeatureExtractorBase):
+    """A network with features and logits, for torch-fidelity."""
+
+    @staticmethod
+    def get_provided_features_list() -> tuple[str, ...]:
+        """Both layers."""
+        return "pooled", "logits"
+
+    @staticmethod
+    def get_default_feature_layer_for_metric(metric: str) -> str:
+        """Logits for the Inception Score, features for the others."""
+        return "logits" if metric == "isc" else "pooled"
+
+    @staticmethod
+    def can_be_compiled() -> bool:
+        """It is not, by default."""
+        return False
+
+    @abstractmethod
+    def describe(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
+        """uint8 (B, 3, H, W) to features and logits."""
+
+    def forward(self, input: Tensor) -> tuple[Tensor, ...]:
+        """The layers asked for."""
+        found = dict(zip(self.get_provided_features_list(), self.describe(input), strict=True))
+        return tuple(found[layer] for layer in self.features_list)

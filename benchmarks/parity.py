@@ -23,7 +23,7 @@ import torch_fidelity
 from PIL import Image, ImageFilter
 from torch import Tensor
 
-from fidelity import Pictures
+from fidelity import Pictures, TwoLayers
 from ganvas.data.prepare import resolve
 from ganvas.features.backbone import load_features
 from ganvas.features.network import FeatureNetwork
@@ -44,33 +44,17 @@ FIDELITY = {
 Row = tuple[str, float, float]
 
 
-class Extractor(torch_fidelity.FeatureExtractorBase):
-    """ganvas' network, for torch-fidelity."""
+class Extractor(TwoLayers):
+    """ganvas' network."""
 
     net: FeatureNetwork
 
     def __init__(self, name: str, features_list: list[str], **_: Any):
         super().__init__(name, features_list)
 
-    @staticmethod
-    def get_provided_features_list() -> tuple[str, ...]:
-        """Both layers."""
-        return "pooled", "logits"
-
-    @staticmethod
-    def get_default_feature_layer_for_metric(metric: str) -> str:
-        """Logits for the Inception Score, features for the others."""
-        return "logits" if metric == "isc" else "pooled"
-
-    @staticmethod
-    def can_be_compiled() -> bool:
-        """It is not, by default."""
-        return False
-
-    def forward(self, input: Tensor) -> tuple[Tensor, ...]:
-        """The layers asked for."""
-        found = dict(zip(("pooled", "logits"), self.net.features_and_logits(input.permute(0, 2, 3, 1)), strict=True))
-        return tuple(found[layer] for layer in self.features_list)
+    def describe(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
+        """See `TwoLayers`."""
+        return self.net.features_and_logits(pixels.permute(0, 2, 3, 1))
 
 
 def worse(pixels: np.ndarray) -> np.ndarray:
