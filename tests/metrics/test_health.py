@@ -100,6 +100,7 @@ def kinds(detector: Detector) -> list[str]:
             {"d_accuracy_train": 0.95, "d_accuracy_heldout": 0.9, "d_logit_train": 4, "d_logit_heldout": 0, "d_logit_fake": -2},
         ),
         ("recall falls", {"recall": 0.1, "precision": 0.0}),
+        ("near-copies", {"near_copies": 0.1}),
         ("gradients", {"gradient_g": 1e3}),
         ("gradients", {"gradient_d": 1e-5}),
         ("penalty explodes", {"r1": 300.0}),
@@ -107,6 +108,7 @@ def kinds(detector: Detector) -> list[str]:
 )
 def test_each_check_begins_after_some_looks_and_ends(kind: str, ill: dict[str, float]) -> None:
     usual = {**WELL, "recall": 0.5, "precision": 0.5, "gradient_g": 1.0, "gradient_d": 1.0, "r1": 0.5}
+    usual |= {"near_copies": 0.01, "near_copies_usual": 0.03}
     usual |= {"d_accuracy_real": 0.7, "d_accuracy_fake": 0.7, "d_accuracy_train": 0.8, "d_accuracy_heldout": 0.75}
     course = max(check.looks for check in CHECKS if check.kind == kind)
     before = [usual] * 6

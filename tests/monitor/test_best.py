@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
+import ganvas
 from ganvas.config.run import EvaluationConfig
 from ganvas.features.lite import LiteFeatures
 from ganvas.metrics.reference import Reference
 from ganvas.monitor.best import FEWEST, BestCheckpoint
+from ganvas.runs import RunFolder
+from small import config, disks
 
 
 def best(budget: float | None, each: float, **settings: Any) -> BestCheckpoint:
@@ -56,3 +60,16 @@ def test_a_resumed_run_scores_as_many_pictures_as_before() -> None:
     before, after = best(42.0, 0.0075, samples=2000), best(42.0, 0.0005, samples=2000)
     after.load_state_dict(before.state_dict())
     assert after.state_dict()["samples"] == FEWEST
+
+
+@pytest.mark.parametrize(("count", "looked"), [(160, True), (80, False)])
+def test_near_copies_are_looked_for_where_there_are_enough_pictures_to_tell(count: int, looked: bool, tmp_path: Path) -> None:
+    made = config("dcgan32", disks(tmp_path / "disks", count=count), train__images=32, evaluation={"samples": 128})
+    ganvas.train(made, out=tmp_path / "run", quiet=True)
+    lines = RunFolder(tmp_path / "run").evaluations()
+    assert lines
+    for line in lines:
+        assert ("near_copies" in line) is looked
+        if looked:
+            assert 0 <= line["near_copies"] <= 1
+            assert 0 < line["near_copies_usual"] < 0.2

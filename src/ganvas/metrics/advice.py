@@ -181,9 +181,25 @@ def _roll_back(config: RunConfig | None) -> str | None:
     return "from now on, go back by itself when it happens: --set on_collapse=rollback"
 
 
+def _mix(config: RunConfig | None) -> str | None:
+    """For families whose new pictures are made of real ones' codes."""
+    codes = None if config is None else getattr(config.family, "codes", None)
+    if codes is None:
+        return None
+    more = f"--set family.codes.noise={max(0.1, 2 * codes.noise):g}"
+    return f"new pictures farther from real ones' codes: {more if codes.blend == 1 else f'--set family.codes.blend=1, or {more}'}"
+
+
+def _no_codes(config: RunConfig | None) -> str | None:
+    """For the same: a recipe that holds nothing of single pictures."""
+    return None if config is None or not hasattr(config.family, "codes") else "a recipe that is told no codes, such as matching64"
+
+
 _BEST = _say("the best checkpoint is kept: `ganvas sample` and `ganvas evaluate` use it")
 _PATIENCE = _say("patience: look again later; nothing is wrong with a young run")
 _LONGER = _say("more time: `ganvas train --resume RUN --images N` goes on; recall rises late")
+_SHORTER = _say("a shorter training: copies come of showing each picture often")
+_LOOK = _say("look at them: `ganvas neighbours RUN` shows each beside what it is near to")
 _PICTURES = _say("more pictures: a few thousand at least, better tens of thousands")
 
 REMEDIES: dict[str, tuple[Remedy, ...]] = {
@@ -199,6 +215,7 @@ REMEDIES: dict[str, tuple[Remedy, ...]] = {
     "learning by heart": (_augment, _PICTURES, _mirror, _penalty, _BEST),
     "getting worse": (_BEST, _lower_rates, _augment, _roll_back),
     "recall falls": (_BEST, _augment, _lower_rates, _batch),
+    "near-copies": (_mix, _mirror, _augment, _PICTURES, _SHORTER, _no_codes, _LOOK),
     "gradients": (_lower_rates, _clip, _spectral_norm, _batch_norm),
     "penalty explodes": (_penalty_weight, _lower_rate_d),
     "not learnt yet": (_PATIENCE,),

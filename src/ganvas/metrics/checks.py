@@ -62,6 +62,8 @@ class Limits:
     some_precision: float = 0.2
     recall_fall: float = 0.33
     """The last recall over the best one."""
+    copies: float = 0.02
+    """Share of near-copies among new pictures, below which none are told of."""
     gradient_rise: float = 30.0
     """A gradient's norm over its median so far."""
     gradient_fall: float = 1e-3
@@ -285,6 +287,13 @@ def _recall_falls(values: Values, memory: Memory) -> Verdict:
     return f"recall fell from {best:.1%} to {values['recall']:.1%}: kinds of pictures are getting lost"
 
 
+def _copies(values: Values, memory: Memory) -> Verdict:
+    share, usual = values["near_copies"], values["near_copies_usual"]
+    if share <= usual or share < LIMITS.copies:
+        return None
+    return f"{share:.1%} of new pictures are near-copies of a training picture; up to {usual:.1%} could be chance or the data itself"
+
+
 def _gradients(values: Values, memory: Memory) -> Verdict:
     for name in GRADIENTS:
         usual = memory.usual(name)
@@ -333,6 +342,7 @@ CHECKS = (
     Check("learning by heart", "warning", ("d_accuracy_train", "d_accuracy_heldout"), _overfit, 3),
     Check("getting worse", "warning", ("kid",), _worse, 1),
     Check("recall falls", "warning", ("recall",), _recall_falls, 2),
+    Check("near-copies", "warning", ("near_copies", "near_copies_usual"), _copies, 2),
     Check("gradients", "warning", (), _gradients, 2),
     Check("penalty explodes", "warning", (), _penalties, 2),
     *_pictures("not learnt yet", "notice", ("variety", "twins"), _not_learnt, 1),

@@ -185,29 +185,39 @@ def near_copies(fake: Side, control: Side) -> tuple[NearCopies, Tensor]:
     of all but 1% of the control (half a per cent for each space). Thumbnails show copies that were compressed or
     made noisy; features show those that were moved or brightened.
     """
-    ours, thresholds = torch.zeros(len(fake), dtype=torch.bool), []
-    theirs = torch.zeros(len(control), dtype=torch.bool)
+    ours, theirs = torch.zeros(len(fake), dtype=torch.bool), torch.zeros(len(control), dtype=torch.bool)
+    thresholds = []
     for side, against in ((fake.features, control.features), (fake.pixels, control.pixels)):
-        far = relative_distance(against)
-        threshold = max(NEAR, float(far.quantile(SHARE / 2, interpolation="lower")))
-        ours |= relative_distance(side) <= threshold
-        theirs |= far <= threshold
+        near, usual, threshold = nearer(side, against)
+        ours |= near
+        theirs |= usual
         thresholds.append(threshold)
     share, control_share = float(ours.double().mean()), float(theirs.double().mean())
     interval = intervals.share(share, len(fake)).within(0, 1)
-    # Newcombe 1998, method 10: the difference's interval from the two shares' own.
-    allowance = math.hypot(share - interval.low, intervals.share(control_share, len(control)).within(0, 1).high - control_share)
     found = NearCopies(
         share=share,
         low=interval.low,
         high=interval.high,
         control=control_share,
         excess=max(0.0, (share - control_share) / (1 - control_share)) if control_share < 1 else 0.0,
-        certain=share - control_share > allowance,
+        certain=share - control_share > allowance(share, len(fake), control_share, len(control)),
         threshold_features=thresholds[0],
         threshold_pixels=thresholds[1],
     )
     return found, ours
+
+
+def nearer(found: Nearest, control: Nearest) -> tuple[Tensor, Tensor, float]:
+    """Which pictures are near-copies in one space, bool (n,), which control pictures are, bool (m,), and up to what distance."""
+    far = relative_distance(control)
+    threshold = max(NEAR, float(far.quantile(SHARE / 2, interpolation="lower")))
+    return relative_distance(found) <= threshold, far <= threshold, threshold
+
+
+def allowance(share: float, n: int, control: float, m: int) -> float:
+    """How far a share of n may be above a control's of m by chance: Newcombe 1998, method 10, from the two shares' own intervals."""
+    low, high = intervals.share(share, n).within(0, 1).low, intervals.share(control, m).within(0, 1).high
+    return math.hypot(share - low, high - control)
 
 
 # -- C_T ----------------------------------------------------------------------------------------------------------

@@ -12,6 +12,7 @@ from torch import Tensor
 from ganvas.artifact import disk_errors
 from ganvas.config.run import EvaluationConfig
 from ganvas.features.backbone import FeatureNetwork
+from ganvas.metrics.copy_watch import CopyWatch
 from ganvas.metrics.quick import quick_scores
 from ganvas.metrics.reference import Reference
 from ganvas.sampling.render import render
@@ -42,9 +43,13 @@ class BestCheckpoint:
         weights: Tensor | None,
         budget: float | None,
         seconds_per_picture: float,
+        copies: CopyWatch | None = None,
     ):
-        """`seconds_per_picture`: what features cost here, measured. A budget gets as many evaluations and samples as it can afford."""
-        self.config, self.net, self.reference = config, net, reference
+        """`seconds_per_picture`: what features cost here, measured. A budget gets as many evaluations and samples as it can afford.
+
+        `copies`: what near-copies of training pictures are looked for with; None: they are not.
+        """
+        self.config, self.net, self.reference, self.copies = config, net, reference, copies
         self.seed, self.device, self.precision, self.weights = seed, device, precision, weights
         self._samples = config.samples
         if budget is not None:
@@ -86,12 +91,15 @@ class BestCheckpoint:
             precision=self.precision,
             stream="evaluation",
         )
-        scores = quick_scores(batches, self.reference, self.net)
+        kept: list[Tensor] = []
+        scores = quick_scores(batches if self.copies is None else self.copies.watch(batches, kept), self.reference, self.net)
         value = scores.kid
         self._done_at = moment.images
         moment.score(value)
         line: dict[str, Any] = {"images": moment.images, "seconds": round(moment.seconds, 3), "kid": value}
         line |= {name: share for name, share in (("precision", scores.precision), ("recall", scores.recall)) if share is not None}
+        if self.copies is not None and (copies := self.copies.found(kept)) is not None:
+            line |= {"near_copies": copies.share, "near_copies_usual": copies.usual}
         line |= {"features": self.net.name, "n": self._samples}
         path = moment.folder.evaluations_file
         with disk_errors(path), path.open("a", encoding="utf-8") as file:

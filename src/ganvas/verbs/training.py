@@ -25,6 +25,7 @@ from ganvas.errors import RunError, UsageError
 from ganvas.families import build_family
 from ganvas.families.base import Family
 from ganvas.features.backbone import load_features
+from ganvas.metrics.copy_watch import CopyWatch
 from ganvas.metrics.reference import TRAINING_CAP, reference
 from ganvas.monitor.best import BestCheckpoint
 from ganvas.monitor.health import HealthMonitor
@@ -247,6 +248,7 @@ def evaluation_hook(setting: Setting, quiet: bool) -> BestCheckpoint | None:
         weights=weights,
         budget=None if budget is None else parse_duration(budget),
         seconds_per_picture=each * 1.5,
+        copies=CopyWatch.of(split, setting.data.held_out()),
     )
 
 
