@@ -63,7 +63,7 @@ class CopyWatch:
             return None
         near, usual, _ = nearer(nearest(views, self._rows, NEIGHBOURS), self._control)
         share, control = float(near.double().mean()), float(usual.double().mean())
-        return WatchedCopies(share, control + allowance(share, len(near), control, len(usual)))
+        return WatchedCopies(share, min(1.0, control + allowance(share, len(near), control, len(usual))))
 
 
 def _views(pixels: np.ndarray) -> Tensor:
