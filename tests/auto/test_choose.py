@@ -13,7 +13,6 @@ import ganvas as package
 from ganvas.auto.choose import choose
 from ganvas.auto.expected import Tried, sentence, tried
 from ganvas.auto.pictures import Looks
-from ganvas.config import CodedConfig
 from ganvas.errors import UsageError
 from ganvas.runs import open_run
 
@@ -23,8 +22,6 @@ def test_what_it_chooses_for_small_pictures_with_classes(packed: Path) -> None:
     config = choice.config
     assert (config.name, config.data.resolution, config.train.images, config.train.batch) == ("auto", 16, 128, 32)
     assert config.family.conditional
-    assert isinstance(config.family, CodedConfig)
-    assert config.family.codes.blend == 1.0
     assert choice.pictures_shown == 128
     assert choice.pictures_per_second > 0
     said = choice.summary()
@@ -35,16 +32,14 @@ def test_what_it_chooses_for_small_pictures_with_classes(packed: Path) -> None:
 def test_what_was_asked_for_stands(packed: Path) -> None:
     choice = choose(
         packed,
-        settings=["train.batch=8", "augment.flip=false", "family.generator.labels=null", "family.codes.blend=0.2"],
+        settings=["train.batch=8", "augment.flip=false", "family.generator.labels=null"],
         overrides={"seed": 7},
         quiet=True,
     )
     config = choice.config
-    assert isinstance(config.family, CodedConfig)
-    assert config.family.codes.blend == 0.2
     assert (config.train.batch, config.augment.flip, config.seed, config.train.budget) == (8, False, 7, "30m")
     assert config.family.generator.labels is None
-    assert not {"batch", "mirroring", "mixtures"} & {reason.what for reason in choice.reasons}
+    assert not {"batch", "mirroring"} & {reason.what for reason in choice.reasons}
 
 
 def test_a_setting_that_does_not_exist_is_told(packed: Path) -> None:

@@ -131,10 +131,3 @@ def test_a_warm_up_is_half_of_a_short_run_and_takes_the_time_that_is_planned(sho
     assert warm == 60_000 if shown >= 80_000 else warm == pytest.approx(total / 2, abs=2)
     assert total - warm + warm / rules.WARM_UP == pytest.approx(shown, abs=2)
     assert rules.planned(shown, 60_000, Length("3 passes", None, lambda count: 3 * count)) == (shown, min(60_000, shown // 2))
-
-
-def test_few_pictures_are_mixed_to_the_full() -> None:
-    assert rules.mixing(seen(rules.FEW), 0.5)[0] == {"family.codes.blend": 0.5}
-    decided, reason = rules.mixing(seen(rules.FEW - 1), 0.5)
-    assert decided == {"family.codes.blend": 1.0}
-    assert "few" in reason.because

@@ -77,10 +77,6 @@ def choose(data: str | Path, *, settings: Iterable[str] = (), overrides: Mapping
     keys |= rules.grids(shown)
     if isinstance(chosen.family, InstanceConfig | CodedConfig):
         keys |= rules.looked_at(shown, chosen.family.codes.fitted)
-        mixed, reason = rules.mixing(seen, chosen.family.codes.blend)
-        if not set(mixed) & set(given):
-            keys |= mixed
-            reasons.append(reason)
     chosen = _base(str(data), recipe, keys, given)
     seconds = length.takes(fast, seen.pictures, warm)
     reasons.append(_machine(fast, shown, warm, seen.pictures, seconds, length, f"{device}, {precision}"))

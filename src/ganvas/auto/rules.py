@@ -31,9 +31,6 @@ HANDED = 0.6
 """Share told from their mirror images from which on pictures are not mirrored: for photographs it was 0.50 to 0.55, for
 emoji 0.67, for single letters and digits 0.77 to 0.96, each on 200 to 2,000 pictures. Emoji are better learnt as they are:
 KID while training 0.418 after 228,192 shown, and 0.495 mirrored after 241,216 (one run each)."""
-FEW = 1_000
-"""Pictures under which codes are mixed all the way to a neighbour's: of 200 dogs, Lite2's FD was 286 beside 295 half of the way,
-from cats 282 beside 309 of unmixed ones, with no more near-copies; of 5,700 cats it was 87.4 beside 85.4 (between them judgement)."""
 BATCH = 32
 LEAST_LOOKED_AT = 64
 WARM_UP = 3
@@ -137,14 +134,6 @@ def batch(looks: Looks) -> Decision:
     size = min(BATCH, looks.pictures)
     why = "as in the runs it was chosen by" if size == BATCH else "there are no more pictures"
     return {"train.batch": size}, Reason("batch", str(size), why)
-
-
-def mixing(looks: Looks, usual: float) -> Decision:
-    """How far codes of new pictures are moved from a real one's to a neighbour's."""
-    few = looks.pictures < FEW
-    share = 1.0 if few else usual
-    why = "new pictures are between those that there are" + (", of which there are few" if few else "")
-    return {"family.codes.blend": share}, Reason("mixtures", f"up to {share:.0%} of the way to a neighbour", why)
 
 
 def average(shown: int) -> Decision:

@@ -220,6 +220,7 @@ class PairedCodeConfig(CodeConfig):
     """Codes of real pictures, of each of which two pictures are made and compared with the real one."""
 
     size: int = Field(default=128, ge=2, le=512, description="numbers in a code")
+    blend: float = Field(default=1.0, ge=0, le=1, description="share of the neighbour in the mixture, at most")
     features: float = Field(default=0.3, ge=0, description="weight of how far their features are from the real picture's")
     pixels: float = Field(default=0.0, ge=0, description="weight of how far their pixels are from the real picture's")
     warmup: int = Field(
