@@ -66,7 +66,12 @@ def measure(folder: Path, counts: list[int], rounds: int, steps: int) -> dict[st
 
     for stream in streams:
         seconds(stream)
-    taken = [[seconds(stream) for stream in streams] for _ in range(rounds)]
+    taken = []
+    for number in range(rounds):
+        # Which set comes first in a round is no advantage to it.
+        order = range(len(streams)) if number % 2 == 0 else reversed(range(len(streams)))
+        found = {at: seconds(streams[at]) for at in order}
+        taken.append([found[at] for at in range(len(streams))])
     rows = []
     for number, count in enumerate(counts):
         rate = config.train.batch / statistics.median(row[number] for row in taken)

@@ -27,6 +27,8 @@ from ganvas.progress import Progress
 FORMAT = "ganvas-dataset"
 VERSION = 1
 DESCRIPTION = "dataset.json"
+IN_MEMORY = 256 * 2**20
+"""Bytes of pictures that the system is taken to have in memory soon, and to keep there."""
 
 
 class SourceDescription(BaseModel):
@@ -117,6 +119,11 @@ class Split:
 
     def __len__(self) -> int:
         return self._count
+
+    @property
+    def read_from_disk(self) -> bool:
+        """Whether it is so large that its pictures may have to be read from the disk, again and again."""
+        return self.images.nbytes > IN_MEMORY
 
     def gather(self, indices: np.ndarray) -> np.ndarray:
         """A copy of the pictures at int (k,) `indices`, in that order: uint8 (k, R, R, 3).

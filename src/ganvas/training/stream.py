@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from concurrent.futures import Future, ThreadPoolExecutor
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -20,6 +22,9 @@ class Stream:
         self.augment, self.labelled = augment, labelled
         self.position = 0
         self._order: tuple[int, np.ndarray] = (-1, np.empty(0, dtype=np.int64))
+        # While a step is made, the next batch is read: waiting for a disk takes nothing from it.
+        self._reader = ThreadPoolExecutor(1, "pictures") if split.read_from_disk else None
+        self._coming: tuple[int, np.ndarray, Future[np.ndarray]] | None = None
 
     def indices(self, start: int, count: int) -> np.ndarray:
         """Which pictures stand at the places start to start + count - 1."""
@@ -37,11 +42,25 @@ class Stream:
         """The next batch."""
         start = self.position
         self.position += self.batch
-        return self.at(self.indices(start, self.batch), start, self.augment)
+        if self._reader is None:
+            return self.at(self.indices(start, self.batch), start, self.augment)
+        if self._coming is None or self._coming[0] != start:
+            self._coming = self._read(start, self._reader)
+        _, indices, pixels = self._coming
+        made = self._batch(indices, pixels.result(), start, self.augment)
+        self._coming = self._read(self.position, self._reader)
+        return made
+
+    def _read(self, start: int, reader: ThreadPoolExecutor) -> tuple[int, np.ndarray, Future[np.ndarray]]:
+        indices = self.indices(start, self.batch)
+        return start, indices, reader.submit(self.split.gather, indices)
 
     def at(self, indices: np.ndarray, start: int, augment: RealAugment | None) -> Batch:
         """The pictures of some indices, as a batch that begins at place `start`."""
-        images = to_images(torch.from_numpy(self.split.gather(indices)).to(self.device))
+        return self._batch(indices, self.split.gather(indices), start, augment)
+
+    def _batch(self, indices: np.ndarray, pixels: np.ndarray, start: int, augment: RealAugment | None) -> Batch:
+        images = to_images(torch.from_numpy(pixels).to(self.device))
         labels = None
         if self.labelled and self.split.labels is not None:
             labels = torch.from_numpy(np.asarray(self.split.labels)[indices].astype(np.int64)).to(self.device)
