@@ -13,7 +13,6 @@ Frechet distance of 5,000 pictures on EfficientNet-Lite2. The first trial has th
 from __future__ import annotations
 
 import argparse
-import json
 import shutil
 import sys
 import threading
@@ -178,7 +177,7 @@ def _keep(options: argparse.Namespace, study: Study, line: dict[str, Any]) -> No
         "trials": [],
     }
     kept["trials"] = sorted([*kept["trials"], line], key=lambda each: each["trial"])
-    artifact.write_text(study.kept, json.dumps(kept, indent=1) + "\n")
+    artifact.write_json(study.kept, kept)
 
 
 # -- Page ---------------------------------------------------------------------------------------------------------

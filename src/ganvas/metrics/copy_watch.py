@@ -9,9 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ganvas import rng
-from ganvas.metrics.copying import FEWEST_HELD_OUT, NEIGHBOURS, allowance, nearer
-from ganvas.metrics.neighbours import PixelRows, TensorRows, mirrored, nearest, thumbnail_rows
+from ganvas.metrics.copying import NEIGHBOURS, Control, allowance, near_in
+from ganvas.metrics.neighbours import PixelRows, TensorRows, nearest, thumbnail_views
 from ganvas.metrics.reference import RealPictures
 
 MOST = 20_000
@@ -40,10 +39,8 @@ class CopyWatch:
         """`held_out`: pictures that are not trained on; None or fewer than 100: training pictures stand beside each other."""
         every = np.arange(len(train))
         self._rows = TensorRows(torch.cat([PixelRows(train).gather(part) for part in np.array_split(every, 1 + len(train) // 512)]))
-        apart = held_out if held_out is not None and len(held_out) >= FEWEST_HELD_OUT else None
-        controls = train if apart is None else apart
-        chosen = rng.permutation(len(controls), "control", controls.name)[:CONTROL]
-        self._control = nearest(_views(controls.gather(chosen)), self._rows, NEIGHBOURS, own=chosen if apart is None else None)
+        control = Control.of(train, held_out, CONTROL)
+        self._control = nearest(thumbnail_views(control.pictures.gather(control.chosen)), self._rows, NEIGHBOURS, own=control.own)
 
     @classmethod
     def of(cls, train: RealPictures, held_out: RealPictures | None) -> CopyWatch | None:
@@ -53,7 +50,7 @@ class CopyWatch:
     def watch(self, batches: Iterable[np.ndarray], kept: list[Tensor]) -> Iterator[np.ndarray]:
         """The same batches, uint8 (b, H, W, 3), what is needed of them added to `kept`."""
         for batch in batches:
-            kept.append(_views(batch))
+            kept.append(thumbnail_views(batch))
             yield batch
 
     def found(self, kept: list[Tensor]) -> WatchedCopies | None:
@@ -61,11 +58,6 @@ class CopyWatch:
         views = torch.cat(kept) if kept else torch.empty(0)
         if len(views) < FEWEST:
             return None
-        near, usual, _ = nearer(nearest(views, self._rows, NEIGHBOURS), self._control)
+        near, usual, _ = near_in(nearest(views, self._rows, NEIGHBOURS), self._control)
         share, control = float(near.double().mean()), float(usual.double().mean())
         return WatchedCopies(share, min(1.0, control + allowance(share, len(near), control, len(usual))))
-
-
-def _views(pixels: np.ndarray) -> Tensor:
-    """Thumbnails of uint8 (n, H, W, 3) and of their mirror images: (n, 2, p)."""
-    return torch.stack([thumbnail_rows(view) for view in (pixels, mirrored(pixels))], 1)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from pydantic import BaseModel, ConfigDict
 from torch import Tensor
@@ -17,6 +18,7 @@ from ganvas import rng
 from ganvas.errors import UsageError
 from ganvas.metrics import intervals
 from ganvas.metrics.neighbours import Nearest
+from ganvas.metrics.reference import RealPictures
 
 NEIGHBOURS = 50
 """A picture's nearest distance is held against the mean of so many (Carlini et al. 2023, arXiv 2301.13188, section 5.1)."""
@@ -188,7 +190,7 @@ def near_copies(fake: Side, control: Side) -> tuple[NearCopies, Tensor]:
     ours, theirs = torch.zeros(len(fake), dtype=torch.bool), torch.zeros(len(control), dtype=torch.bool)
     thresholds = []
     for side, against in ((fake.features, control.features), (fake.pixels, control.pixels)):
-        near, usual, threshold = nearer(side, against)
+        near, usual, threshold = near_in(side, against)
         ours |= near
         theirs |= usual
         thresholds.append(threshold)
@@ -207,7 +209,7 @@ def near_copies(fake: Side, control: Side) -> tuple[NearCopies, Tensor]:
     return found, ours
 
 
-def nearer(found: Nearest, control: Nearest) -> tuple[Tensor, Tensor, float]:
+def near_in(found: Nearest, control: Nearest) -> tuple[Tensor, Tensor, float]:
     """Which pictures are near-copies in one space, bool (n,), which control pictures are, bool (m,), and up to what distance."""
     far = relative_distance(control)
     threshold = max(NEAR, float(far.quantile(SHARE / 2, interpolation="lower")))
@@ -218,6 +220,29 @@ def allowance(share: float, n: int, control: float, m: int) -> float:
     """How far a share of n may be above a control's of m by chance: Newcombe 1998, method 10, from the two shares' own intervals."""
     low, high = intervals.share(share, n).within(0, 1).low, intervals.share(control, m).within(0, 1).high
     return math.hypot(share - low, high - control)
+
+
+@dataclass(frozen=True)
+class Control:
+    """Real pictures that show how near to training pictures is usual."""
+
+    pictures: RealPictures
+    chosen: np.ndarray
+    """int (n,): which of them."""
+    held_out: bool
+    """Whether they were not trained on."""
+
+    @classmethod
+    def of(cls, train: RealPictures, held_out: RealPictures | None, most: int) -> Control:
+        """`most` of the held-out pictures, drawn by chance; of the training pictures, where fewer than 100 are held out."""
+        apart = held_out is not None and len(held_out) >= FEWEST_HELD_OUT
+        pictures = held_out if held_out is not None and apart else train
+        return cls(pictures, rng.permutation(len(pictures), "control", pictures.name)[:most], apart)
+
+    @property
+    def own(self) -> np.ndarray | None:
+        """Which training pictures they are, each to be compared with all others (`nearest`); None for those held out."""
+        return None if self.held_out else self.chosen
 
 
 # -- C_T ----------------------------------------------------------------------------------------------------------

@@ -141,6 +141,11 @@ def mirrored(pixels: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(pixels[:, :, ::-1])
 
 
+def thumbnail_views(pixels: np.ndarray) -> Tensor:
+    """Float32 (n, 2, p) of uint8 (n, H, W, 3): thumbnails of pictures, and of their mirror images."""
+    return torch.stack([thumbnail_rows(view) for view in (pixels, mirrored(pixels))], 1)
+
+
 @dataclass(frozen=True)
 class Nearest:
     """The k nearest rows of each picture, the nearest first."""

@@ -15,8 +15,8 @@ from ganvas import rng
 from ganvas.errors import UsageError
 from ganvas.features.network import FeatureNetwork
 from ganvas.metrics.copying import (
-    FEWEST_HELD_OUT,
     NEIGHBOURS,
+    Control,
     Memorisation,
     NearCopies,
     Side,
@@ -27,7 +27,7 @@ from ganvas.metrics.copying import (
     near_copies,
     relative_distance,
 )
-from ganvas.metrics.neighbours import Nearest, PixelRows, Rows, UnitRows, mirrored, nearest, thumbnail_rows, training_features
+from ganvas.metrics.neighbours import Nearest, PixelRows, Rows, UnitRows, mirrored, nearest, thumbnail_views, training_features
 from ganvas.metrics.reference import RealPictures
 from ganvas.progress import Progress
 
@@ -63,7 +63,7 @@ class Views:
             for block in blocks:
                 both = (block, mirrored(block))
                 features.append(torch.stack([F.normalize(net.features(view), dim=1) for view in both], 1))
-                pixels.append(torch.stack([thumbnail_rows(view) for view in both], 1))
+                pixels.append(thumbnail_views(block))
                 progress.update(len(block))
         if not features:
             raise UsageError(f"there are no {what} to find neighbours of: expected one or more")
@@ -116,16 +116,15 @@ class TrainingSet:
         self.train, self.net, self._quiet = train, net, quiet
         self.features: Rows = UnitRows(training_features(train, checksum, net, cache=cache, quiet=quiet))
         self.pixels: Rows = PixelRows(train)
-        self.held_out = held_out is not None and len(held_out) >= FEWEST_HELD_OUT
-        controls = held_out if held_out is not None and self.held_out else train
-        chosen = rng.permutation(len(controls), "control", controls.name)[:CONTROL_CAP]
+        control = Control.of(train, held_out, CONTROL_CAP)
+        controls, chosen, self.held_out = control.pictures, control.chosen, control.held_out
         words = f"held-out pictures ({controls.name})" if self.held_out else "training pictures, each compared with all others"
         self.control_words = words
         some = rng.permutation(len(train), "cells", train.name)[:_CELL_ROWS]
         self.centres = centres(self.features.gather(np.sort(some)), cell_count(len(chosen)))
         blocks = (controls.gather(chosen[i : i + _BLOCK]) for i in range(0, len(chosen), _BLOCK))
         views = Views.of(blocks, net, "control pictures", len(chosen), quiet)
-        self.control = self.side(views, None if self.held_out else chosen)
+        self.control = self.side(views, control.own)
 
     def side(self, views: Views, own: np.ndarray | None = None) -> Side:
         """The neighbours of pictures; `own` as in `nearest`."""
