@@ -118,6 +118,11 @@ class RunFolder:
         return self.path / "truncation.json"
 
     @property
+    def noise_file(self) -> Path:
+        """The last `ganvas sweep-noise`, for the report."""
+        return self.path / "noise.json"
+
+    @property
     def neighbours_file(self) -> Path:
         """The last `ganvas neighbours` against the run's own data, for the report."""
         return self.path / "neighbours.json"

@@ -25,7 +25,7 @@ COMMANDS = sorted(cli.commands)
 
 def test_the_commands_are_those_of_the_manual() -> None:
     names = "compare diagnose doctor ema evaluate info inspect interpolate neighbours "
-    names += "prepare recipes report runs sample sweep-truncation timeline train"
+    names += "prepare recipes report runs sample sweep-noise sweep-truncation timeline train"
     assert set(COMMANDS) == set(names.split())
 
 
@@ -112,6 +112,8 @@ sys.exit(f"loaded {{found}}" if found else 0)
         (["interpolate", "x", "y", "--steps", "1"], ["--steps"]),
         (["interpolate", "x", "y", "--mode", "zigzag"], ["--mode", "slerp"]),
         (["sweep-truncation", "x", "y", "--truncations", "much"], ['"much" is no truncation']),
+        (["sweep-noise", "x", "y", "--noises", "much"], ['"much" is no noise']),
+        (["sample", "x", "y", "--noise", "-0.1"], ["--noise"]),
         (["compare"], ["RUN"]),
         (["ema", "x"], ["--sigma"]),
     ],
@@ -149,6 +151,7 @@ def test_a_broken_yaml_is_named_with_its_line(ganvas: Any, tmp_path: Path) -> No
         ["interpolate", "OUT"],
         ["timeline", "OUT"],
         ["sweep-truncation", "OUT"],
+        ["sweep-noise", "OUT"],
         ["train", "--resume"],
     ],
 )
@@ -418,9 +421,11 @@ def test_resume_takes_a_length_and_a_time(ganvas: Any, monkeypatch: pytest.Monke
                 "2",
                 "--format",
                 "gif",
+                "--noise",
+                "0.2",
                 "--no-ema",
             ],
-            {"rows": 3, "steps": 5, "mode": "linear", "classes": ("a", "b"), "seed": 2, "formats": ("gif",), "ema": False},
+            {"rows": 3, "steps": 5, "mode": "linear", "classes": ("a", "b"), "seed": 2, "formats": ("gif",), "noise": 0.2, "ema": False},
         ),
         ("timeline", ["run", "out", "--pictures", "4", "--moments", "6"], {"pictures": 4, "moments": 6, "formats": None}),
         (
@@ -428,10 +433,11 @@ def test_resume_takes_a_length_and_a_time(ganvas: Any, monkeypatch: pytest.Monke
             ["run", "o", "--truncations", "1,none,0.5", "--samples", "1k"],
             {"truncations": (0.5, 1.0, None), "samples": 1000},
         ),
+        ("sweep-noise", ["run", "o", "--noises", "0.3,0,0.1", "--samples", "1k"], {"noises": (0, 0.1, 0.3), "samples": 1000}),
         (
             "evaluate",
-            ["run", "--checkpoint", "ema-0.120"],
-            {"checkpoint": "ema-0.120"},
+            ["run", "--checkpoint", "ema-0.120", "--noise", "0.3"],
+            {"checkpoint": "ema-0.120", "noise": 0.3},
         ),
         ("ema", ["run", "--sigma", "0.12"], {"sigma": 0.12}),
         ("report", ["run", "--plots"], {"plots": True}),

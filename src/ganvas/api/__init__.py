@@ -5,7 +5,7 @@ from __future__ import annotations
 from ganvas.api.data import inspect, prepare
 from ganvas.api.judging import compare, diagnose, evaluate, neighbours, report
 from ganvas.api.names import AnyPath, CheckpointName
-from ganvas.api.pictures import interpolate, load, sample, sweep_truncation, timeline
+from ganvas.api.pictures import interpolate, load, sample, sweep_noise, sweep_truncation, timeline
 from ganvas.api.training import Run, TrainPlan, choose, ema, plan, resume, train
 from ganvas.errors import UserError
 
@@ -29,6 +29,7 @@ __all__ = [
     "report",
     "resume",
     "sample",
+    "sweep_noise",
     "sweep_truncation",
     "timeline",
     "train",

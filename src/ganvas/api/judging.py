@@ -24,6 +24,7 @@ def evaluate(
     data: AnyPath | None = None,
     samples: int | None = None,
     checkpoint: CheckpointName | None = None,
+    noise: float | None = None,
     features: str | None = None,
     weights: AnyPath | None = None,
     weights_sha256: str | None = None,
@@ -40,6 +41,7 @@ def evaluate(
         data: real pictures to compare with, packed or not; default: those that the run was trained on.
         samples: how many to draw of a run, default 10,000; of given pictures, how many to score at most, default all.
         checkpoint: `best`, `last` or what `ema` made; default: best where there is one.
+        noise: on the codes that a run's pictures are made of; see `load`.
         features: `efficientnet-lite0` (default, offline), `efficientnet-lite2`, `inception`, `dinov2`; see docs/guide/features.md.
         weights: the weights file that `inception` and `dinov2` need.
         weights_sha256: what that file's SHA-256 must begin with, 8 hexadecimal digits or more.
@@ -60,6 +62,7 @@ def evaluate(
         data=None if data is None else str(data),
         samples=samples,
         checkpoint=checkpoint,
+        noise=noise,
         wanted=Wanted(features, None if weights is None else Path(weights), weights_sha256),
         resolution=resolution,
         out=None if out is None else Path(out),
@@ -76,6 +79,7 @@ def neighbours(
     seed: int = 1,
     shown: int = 24,
     checkpoint: CheckpointName | None = None,
+    noise: float | None = None,
     features: str | None = None,
     weights: AnyPath | None = None,
     weights_sha256: str | None = None,
@@ -91,6 +95,7 @@ def neighbours(
         seed: of the run's pictures; picture i of a seed is that of `sample`.
         shown: how many suspicious pictures the page shows.
         checkpoint: `best` or `last`; default: best where there is one.
+        noise: on the codes that a run's pictures are made of; see `load`.
         features: the network in whose features is searched; default: that of the run's config.
         weights, weights_sha256: as for `evaluate`.
         quiet: no progress.
@@ -111,6 +116,7 @@ def neighbours(
         seed=seed,
         shown=shown,
         checkpoint=checkpoint,
+        noise=noise,
         wanted=Wanted(features, None if weights is None else Path(weights), weights_sha256),
         quiet=quiet,
     )

@@ -1,4 +1,4 @@
-"""What a trained generator draws: load, sample, interpolate, timeline, sweep the truncation."""
+"""What a trained generator draws: load, sample, interpolate, timeline, sweeps."""
 
 from __future__ import annotations
 
@@ -11,13 +11,20 @@ from ganvas.api.names import AnyPath, CheckpointName
 
 if TYPE_CHECKING:
     from ganvas.families.base import Family
-    from ganvas.verbs.exploring import Sweep, Written
+    from ganvas.verbs.exploring import Written
     from ganvas.verbs.model import Model
     from ganvas.verbs.sampling import Samples
+    from ganvas.verbs.sweeping import Sweep
 
 
 def load(
-    run: AnyPath, *, checkpoint: CheckpointName | None = None, ema: bool = True, device: str = "auto", family: Family | None = None
+    run: AnyPath,
+    *,
+    checkpoint: CheckpointName | None = None,
+    ema: bool = True,
+    noise: float | None = None,
+    device: str = "auto",
+    family: Family | None = None,
 ) -> Model:
     """A run's model, with `.generator` and `.sample(...)`.
 
@@ -25,6 +32,8 @@ def load(
         run: the run folder.
         checkpoint: `best`, `last` or what `ema` made; default: best where there is one.
         ema: the average of the generator's parameters, rather than the last ones.
+        noise: deviation of what is added to the codes of real pictures that new ones are made of (recipes such as codes64),
+            whose numbers have a mean square of 1: more makes fewer near-copies. None: as in training.
         device: auto, cpu, cuda or mps.
         family: the run's own family, where it has one.
 
@@ -34,7 +43,7 @@ def load(
     runs.open_run(run)
     from ganvas.verbs.model import load as load_model
 
-    return load_model(Path(run), checkpoint=checkpoint, ema=ema, device=device, family=family)
+    return load_model(Path(run), checkpoint=checkpoint, ema=ema, noise=noise, device=device, family=family)
 
 
 def sample(
@@ -53,6 +62,7 @@ def sample(
     as_dataset: bool = False,
     checkpoint: CheckpointName | None = None,
     ema: bool = True,
+    noise: float | None = None,
     engine: str = "auto",
     grid: bool = False,
     quiet: bool = False,
@@ -74,6 +84,7 @@ def sample(
         as_dataset: `train/<class>/` folders, as `prepare` takes them.
         checkpoint: `best`, `last` or what `ema` made; default: best where there is one.
         ema: the average of the generator's parameters.
+        noise: on the codes that pictures are made of; see `load`.
         engine: how the network is computed. `eager` is the reference, in float32; `auto` the fastest that is within one
             grey level of it on pictures of this model; `fp32`, `fp16`, `fp16/2` (its first two parts in float32) and
             `bf16`, which is off by several levels, can be named.
@@ -102,6 +113,7 @@ def sample(
         as_dataset=as_dataset,
         checkpoint=checkpoint,
         ema=ema,
+        noise=noise,
         engine=engine,
         grid=grid,
         quiet=quiet,
@@ -122,6 +134,7 @@ def interpolate(
     formats: Sequence[Literal["png", "gif", "mp4"]] | None = None,
     checkpoint: CheckpointName | None = None,
     ema: bool = True,
+    noise: float | None = None,
 ) -> Written:
     """Walk between latents, or with two classes or more from class to class, row by row.
 
@@ -132,7 +145,7 @@ def interpolate(
         steps: pictures in a row, both ends among them.
         mode: `slerp` keeps to where normal latents lie; default: slerp, or linear for uniform latents.
         classes: one: its pictures only; more: from the first to the last.
-        seed, truncation, checkpoint, ema: as for `sample`.
+        seed, truncation, checkpoint, ema, noise: as for `sample`.
         formats: `png` (a grid), `gif`, `mp4` (needs `ganvas[video]`); default png and gif.
 
     Raises:
@@ -153,6 +166,7 @@ def interpolate(
         formats=formats,
         checkpoint=checkpoint,
         ema=ema,
+        noise=noise,
     )
 
 
@@ -198,6 +212,37 @@ def sweep_truncation(
         UsageError: `out` is taken, or the run's latents are uniform.
         DataError: the run's data is gone.
     """
-    from ganvas.verbs.exploring import sweep_truncation as run_sweep
+    from ganvas.verbs.sweeping import sweep_truncation as run_sweep
 
     return run_sweep(Path(run), Path(out), truncations=truncations, samples=samples, checkpoint=checkpoint, quiet=quiet)
+
+
+def sweep_noise(
+    run: AnyPath,
+    out: AnyPath,
+    *,
+    noises: Sequence[float] | None = None,
+    samples: int = 2_000,
+    checkpoint: CheckpointName | None = None,
+    quiet: bool = False,
+) -> Sweep:
+    """Score pictures, and count near-copies, at several noises on codes: which one keeps copies as rare as among real pictures.
+
+    For runs that are told codes of real pictures, such as those of codes64 and drawings64.
+
+    Args:
+        run: the run folder.
+        out: a new folder for tables, plots and pictures.
+        noises: deviations, 0 or more; default: the run's own, and 0.1 to 0.5.
+        samples: pictures at each.
+        checkpoint: `best`, `last` or what `ema` made; default: best where there is one.
+        quiet: no progress.
+
+    Raises:
+        RunError: no run, or a missing or damaged checkpoint.
+        UsageError: `out` is taken, a noise is no deviation, or the run is told no codes.
+        DataError: the run's data is gone.
+    """
+    from ganvas.verbs.sweeping import sweep_noise as run_sweep
+
+    return run_sweep(Path(run), Path(out), noises=noises, samples=samples, checkpoint=checkpoint, quiet=quiet)

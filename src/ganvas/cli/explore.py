@@ -1,4 +1,4 @@
-"""`ganvas interpolate`, `timeline`, `sweep-truncation`, `report` and `compare`."""
+"""`ganvas interpolate`, `timeline`, `sweep-truncation`, `sweep-noise`, `report` and `compare`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any, Literal
 import click
 
 from ganvas.cli.base import CONTEXT, Count, ExampleCommand, Names, json_option, print_json, quiet_option, results_only
-from ganvas.cli.results import Checkpoint, checkpoint_option
+from ganvas.cli.results import Checkpoint, checkpoint_option, noise_option
 
 Format = Literal["png", "gif", "mp4"]
 _formats = click.option(
@@ -50,6 +50,7 @@ def _show(result: Any, as_json: bool) -> None:
 @click.option("--truncation", type=click.FloatRange(0, min_open=True), metavar="T", help="As in `ganvas sample`.")
 @_formats
 @checkpoint_option
+@noise_option
 @click.option("--no-ema", is_flag=True, help="The generator as it was trained, without averaging its parameters.")
 @json_option
 def interpolate(
@@ -63,6 +64,7 @@ def interpolate(
     truncation: float | None,
     formats: tuple[Format, ...],
     checkpoint: Checkpoint | None,
+    noise: float | None,
     no_ema: bool,
     as_json: bool,
 ) -> None:
@@ -85,6 +87,7 @@ def interpolate(
             formats=formats or None,
             checkpoint=checkpoint,
             ema=not no_ema,
+            noise=noise,
         )
     _show(made, as_json)
 
@@ -150,6 +153,39 @@ def sweep_truncation(
 
         chosen = None if truncations is None else parse_truncations(truncations)
         made = api.sweep_truncation(run, out, truncations=chosen, samples=samples, checkpoint=checkpoint, quiet=quiet)
+    _show(made, as_json)
+
+
+@click.command(
+    "sweep-noise",
+    cls=ExampleCommand,
+    context_settings=CONTEXT,
+    examples="""
+    ganvas sweep-noise runs/00001-codes64-pictures sweep
+    ganvas sweep-noise runs/00001-codes64-pictures sweep --noises 0.1,0.3,0.6 --samples 5k
+    """,
+)
+@_run
+@_out
+@click.option("--noises", type=Names(), metavar="S,S", help="Deviations, 0 or more.  [default: the run's own, and 0.1 to 0.5]")
+@click.option("--samples", type=Count(), default=2000, show_default=True, metavar="N", help="Pictures that are scored at each.")
+@checkpoint_option
+@json_option
+@quiet_option
+def sweep_noise(
+    run: Path, out: Path, noises: tuple[str, ...] | None, samples: int, checkpoint: Checkpoint | None, as_json: bool, quiet: bool
+) -> None:
+    """Score RUN's pictures, and count near-copies, at several noises on the codes that they are made of.
+
+    For runs of codes64, drawings64 and their like. More noise makes fewer near-copies of training pictures, and pictures that are
+    less true. The new folder OUT gets sweep.csv, sweep.json, plots and pictures of the same latents at each noise.
+    """
+    with results_only():
+        from ganvas import api
+        from ganvas.explore.noise import parse_noises
+
+        chosen = None if noises is None else parse_noises(noises)
+        made = api.sweep_noise(run, out, noises=chosen, samples=samples, checkpoint=checkpoint, quiet=quiet)
     _show(made, as_json)
 
 

@@ -18,7 +18,7 @@ from ganvas import __version__
 from ganvas.cli.base import CONTEXT, ExampleCommand
 from ganvas.cli.data import inspect, prepare
 from ganvas.cli.doctor import doctor
-from ganvas.cli.explore import compare, interpolate, report, sweep_truncation, timeline
+from ganvas.cli.explore import compare, interpolate, report, sweep_noise, sweep_truncation, timeline
 from ganvas.cli.neighbours import neighbours
 from ganvas.cli.recipes import recipes
 from ganvas.cli.results import ema, evaluate, sample
@@ -84,7 +84,7 @@ def cli(ctx: click.Context) -> None:
 
 
 _RESULTS = (evaluate, neighbours, sample, ema)
-_EXPLORING = (interpolate, timeline, sweep_truncation, report, compare)
+_EXPLORING = (interpolate, timeline, sweep_truncation, sweep_noise, report, compare)
 for _command in (recipes, prepare, inspect, train, *_RESULTS, *_EXPLORING, diagnose, runs, info, doctor):
     cli.add_command(_command)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from ganvas.cli.base import CONTEXT, Count, ExampleCommand, features_options, json_option, print_json, quiet_option, results_only
-from ganvas.cli.results import Checkpoint, checkpoint_option
+from ganvas.cli.results import Checkpoint, checkpoint_option, noise_option
 
 
 @click.command(
@@ -30,6 +30,7 @@ from ganvas.cli.results import Checkpoint, checkpoint_option
     "--show", type=click.IntRange(1, 1000), default=24, show_default=True, metavar="N", help="How many suspicious pictures to show."
 )
 @checkpoint_option
+@noise_option
 @features_options("Network in whose features is searched")
 @json_option
 @quiet_option
@@ -41,6 +42,7 @@ def neighbours(
     seed: int,
     show: int,
     checkpoint: Checkpoint | None,
+    noise: float | None,
     features: str | None,
     weights: Path | None,
     weights_sha256: str | None,
@@ -69,6 +71,7 @@ def neighbours(
             seed=seed,
             shown=show,
             checkpoint=checkpoint,
+            noise=noise,
             features=features,
             weights=weights,
             weights_sha256=weights_sha256,

@@ -35,6 +35,12 @@ checkpoint_option = click.option(
     metavar="NAME",
     help="Which checkpoint: best, last, or one that `ganvas ema` made.  [default: best, or last where there is no best]",
 )
+noise_option = click.option(
+    "--noise",
+    type=click.FloatRange(0),
+    metavar="S",
+    help="With codes64 and its like: noise on the codes that pictures are made of; more makes fewer near-copies.  [default: the run's own]",
+)
 
 
 @click.command(
@@ -55,6 +61,7 @@ checkpoint_option = click.option(
     "--samples", type=Count(), metavar="N", help="How many pictures to score.  [default: 10000 new ones of a run, all of PICTURES]"
 )
 @checkpoint_option
+@noise_option
 @features_options("Network whose features are compared")
 @click.option(
     "--resolution",
@@ -70,6 +77,7 @@ def evaluate(
     data: str | None,
     samples: int | None,
     checkpoint: Checkpoint | None,
+    noise: float | None,
     features: str | None,
     weights: Path | None,
     weights_sha256: str | None,
@@ -91,6 +99,7 @@ def evaluate(
             data=data,
             samples=samples,
             checkpoint=checkpoint,
+            noise=noise,
             features=features,
             weights=weights,
             weights_sha256=weights_sha256,
@@ -143,6 +152,7 @@ def evaluate(
 @click.option("--kaggle", is_flag=True, help="Write images.zip for Kaggle's Generative Dog Images, and score it with MiFID.")
 @click.option("--as-dataset", is_flag=True, help="Write class folders (train/<class>/...), to train others on.")
 @checkpoint_option
+@noise_option
 @click.option("--no-ema", is_flag=True, help="The generator as it was trained, without averaging its parameters.")
 @click.option(
     "--engine",
@@ -168,6 +178,7 @@ def sample(
     kaggle: bool,
     as_dataset: bool,
     checkpoint: Checkpoint | None,
+    noise: float | None,
     no_ema: bool,
     engine: str,
     grid: bool,
@@ -192,6 +203,7 @@ def sample(
             kaggle=kaggle,
             as_dataset=as_dataset,
             checkpoint=checkpoint,
+            noise=noise,
             ema=not no_ema,
             engine=engine,
             grid=grid,

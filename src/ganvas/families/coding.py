@@ -106,7 +106,8 @@ class Coder(nn.Module):
 class Instances(nn.Module):
     """Codes of different real pictures, the first that were shown, with their classes: what new pictures' codes are made of.
 
-    One object serves a generator and its averages: a copy of it is itself.
+    One object serves a generator and its averages: a copy of it is itself. `noise` is that of its config, until somebody who
+    draws sets another.
     """
 
     codes: Tensor
@@ -115,7 +116,7 @@ class Instances(nn.Module):
 
     def __init__(self, config: CodeConfig):
         super().__init__()
-        self.config = config
+        self.config, self.noise = config, config.noise
         self.register_buffer("codes", torch.zeros(config.remembered, config.size))
         self.register_buffer("labels", torch.zeros(config.remembered, dtype=torch.long))
         self.register_buffer("count", torch.zeros((), dtype=torch.long))
@@ -180,7 +181,7 @@ class Instances(nn.Module):
         near = apart.topk(min(self.config.neighbours, max(1, len(codes) - 1)), 1, largest=False).indices
         second = near[torch.arange(count, device=device), (chance[:, 1] * near.shape[1]).long()]
         share = (chance[:, 2:] * self.config.blend).float()
-        return torch.lerp(own, codes[second], share) + self.config.noise * noise
+        return torch.lerp(own, codes[second], share) + self.noise * noise
 
 
 def begin(coder: Coder, instances: Instances, draw: Draw, state: StepState) -> None:

@@ -39,6 +39,15 @@ class InstanceSampler:
         self.generator, self.instances, self.beside = generator, instances, beside
         self.latent_size = instances.config.size + (0 if beside is None else beside.size)
 
+    @property
+    def noise(self) -> float:
+        """Deviation of what is added to codes."""
+        return self.instances.noise
+
+    @noise.setter
+    def noise(self, value: float) -> None:
+        self.instances.noise = value
+
     def latents(self, seed: int, start: int, count: int, *, truncation: float | None = None, stream: str = "sample") -> Latents:
         """(count, size), each of its (seed, stream, index), of pictures of any class."""
         return self.latents_of(None, seed, start, count, truncation=truncation, stream=stream)

@@ -186,8 +186,8 @@ def _mix(config: RunConfig | None) -> str | None:
     codes = None if config is None else getattr(config.family, "codes", None)
     if codes is None:
         return None
-    more = f"--set family.codes.noise={max(0.1, 2 * codes.noise):g}"
-    return f"new pictures farther from real ones' codes: {more if codes.blend == 1 else f'--set family.codes.blend=1, or {more}'}"
+    mixed = "" if codes.blend == 1 else ", and the next run can mix them further, --set family.codes.blend=1"
+    return f"new pictures farther from real ones' codes: `ganvas sweep-noise RUN OUT` finds the --noise that this takes{mixed}"
 
 
 def _no_codes(config: RunConfig | None) -> str | None:

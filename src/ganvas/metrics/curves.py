@@ -73,6 +73,20 @@ PLOTS = (
 KID = Curves("KID while training", {"kid": "KID"}, "Lower is better.")
 
 
+def draw_copies(names: Sequence[str], shares: Sequence[float], control: float) -> Callable[[Any], None]:
+    """Draws shares of near-copies, by what they were found at, and how many there are among real pictures."""
+
+    def draw(axes: Any) -> None:
+        places = list(range(len(names)))
+        axes.plot(places, shares, marker="o", linewidth=1.6, label="new pictures")
+        axes.axhline(control, linestyle="--", linewidth=1.2, color="grey", label="real pictures")
+        axes.set_xticks(places, names)
+        axes.set_ylim(0, None)
+        axes.legend(frameon=False, fontsize=9)
+
+    return draw
+
+
 def number(value: object) -> float | None:
     """A finite number, or None for anything else that a file may hold."""
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):

@@ -18,7 +18,7 @@ from ganvas.metrics import health, report_page
 from ganvas.metrics.curves import PLOTS, Curves, Lines, all_series, draw_lines, figure, number, ordered, series
 from ganvas.metrics.report_looks import LOOKS, looks
 from ganvas.metrics.report_page import details, escape, section, table, uri
-from ganvas.metrics.report_studies import copies, truncation
+from ganvas.metrics.report_studies import copies, noise, truncation
 from ganvas.metrics.scores import ABOUT, class_score_name
 from ganvas.runs import RunFolder, Status
 from ganvas.units import format_duration, format_energy
@@ -53,7 +53,7 @@ def render(folder: RunFolder) -> str:
         section("Scores", _scores(folder.evaluation(), folder.path)),
         section("Pictures", _pictures(grids, folder.real_file)),
         section("What the pictures look like beside real ones", looks(folder.evaluation() or {})),
-        section("Does it copy?", copies(folder)),
+        section("Does it copy?", copies(folder) + noise(folder)),
         section("Fidelity against variety", truncation(folder)),
         section("Curves", _curves(metrics, ordered(folder.evaluations()), status)),
         section("Why it was trained so", _chosen(folder.provenance().get("auto"))),

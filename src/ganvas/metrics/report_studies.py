@@ -1,4 +1,4 @@
-"""The report's parts on what was looked into after training: truncation, and copies of training pictures."""
+"""The report's parts on what was looked into after training: truncation, copies of training pictures, and noise against these."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from ganvas.metrics.copying import Memorisation
-from ganvas.metrics.curves import draw_lines, figure, number
+from ganvas.metrics.curves import draw_copies, draw_lines, figure, number
 from ganvas.metrics.report_page import escape, uri
 from ganvas.runs import RunFolder, read_json
 
@@ -44,6 +44,24 @@ def copies(folder: RunFolder) -> str:
         return ""
     text = "".join(f"<p>{escape(sentence)}</p>" for sentence in found.sentences())
     return f'{text}<p class="note">{escape(_checkpoint(record))}</p>{_sheet(folder)}'
+
+
+def noise(folder: RunFolder) -> str:
+    """Near-copies over the noise on codes, as `ganvas sweep-noise` last found them; nothing before."""
+    record = read_json(folder.noise_file) or {}
+    points = [(number(point.get("noise")), point.get("near_copies")) for point in record.get("points", []) if isinstance(point, dict)]
+    found = [(at, number(copies.get("share")), number(copies.get("control"))) for at, copies in points if isinstance(copies, dict)]
+    names = [f"{at:g}" for at, _, _ in found if at is not None]
+    shares = [share for _, share, _ in found if share is not None]
+    controls = [control for _, _, control in found if control is not None]
+    if not 2 <= len(names) == len(shares) == len(controls):
+        return ""
+    plot = uri(figure(draw_copies(names, shares, controls[0]), xlabel="noise on codes", ylabel="share", counts=False), "png")
+    about = f"{_checkpoint(record)} {number(record.get('n')) or 0:,.0f} pictures each."
+    return (
+        f'<div class="curves"><figure><h3>Near-copies over noise</h3><img src="{plot}" alt="near-copies by noise">'
+        f"<figcaption>More noise: farther from real pictures, and less true. {escape(about)}</figcaption></figure></div>"
+    )
 
 
 def _sheet(folder: RunFolder) -> str:

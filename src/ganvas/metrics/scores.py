@@ -246,6 +246,7 @@ class Evaluation(BaseModel):
     checkpoint_checksum: str | None = Field(default=None, description="SHA-256 of the checkpoint's manifest")
     images: int | None = Field(default=None, description="of a run: pictures that the checkpoint was trained on")
     seed: int | None = Field(default=None, description="of a run: that the pictures were drawn with")
+    noise: float | None = Field(default=None, description="of a run that is told codes: deviation of the noise on them")
     pictures: GivenPictures | None = None
     notes: list[str] = Field(default=[], description="what was done with the pictures that a reader may not expect")
     warnings: list[str] = Field(default=[], description="what makes the scores less than they look")

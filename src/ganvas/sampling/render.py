@@ -51,6 +51,14 @@ class OfClass(Protocol):
         ...
 
 
+@runtime_checkable
+class Noisy(Protocol):
+    """What a sampler may offer beside, where latents are real pictures' codes, to which noise is added."""
+
+    noise: float
+    """Its deviation, that of training unless it is set."""
+
+
 def draw_latents(
     sampler: Sampler, labels: Labels | None, seed: int, start: int, count: int, *, truncation: float | None = None, stream: str = "sample"
 ) -> Latents:

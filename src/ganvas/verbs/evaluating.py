@@ -52,6 +52,7 @@ def evaluate(
     data: str | Path | None,
     samples: int | None,
     checkpoint: str | None,
+    noise: float | None,
     wanted: Wanted,
     resolution: int | None,
     out: str | Path | None,
@@ -65,10 +66,11 @@ def evaluate(
     if not isinstance(what, np.ndarray) and (data is None or is_run(Path(what))):
         if resolution is not None:
             raise UsageError("--resolution is for pictures that are given: a run has its own; leave it out")
-        result = _evaluate_run(what, data, samples, checkpoint, wanted, quiet)
+        result = _evaluate_run(what, data, samples, checkpoint, noise, wanted, quiet)
     else:
-        if checkpoint is not None:
-            raise UsageError(f"--checkpoint is for runs, and {_called(what)} is none: leave it out")
+        for option, value in {"--checkpoint": checkpoint, "--noise": noise}.items():
+            if value is not None:
+                raise UsageError(f"{option} is for runs, and {_called(what)} is none: leave it out")
         result = _evaluate_given(what, data, samples, wanted, resolution, quiet)
     if out is not None:
         artifact.write_json(Path(out), result.to_json())
@@ -80,12 +82,13 @@ def _evaluate_run(
     data: str | Path | None,
     samples: int | None,
     checkpoint: str | None,
+    noise: float | None,
     wanted: Wanted,
     quiet: bool,
 ) -> Evaluation:
     begun = time.monotonic()
     _check_run(Path(run))
-    model = load(run, checkpoint=checkpoint)
+    model = load(run, checkpoint=checkpoint, noise=noise)
     opened = open_data(model.folder, data)
     config = model.folder.config()
     net = wanted.load(config.evaluation.features if config.evaluation else FEATURES, str(model.device))
@@ -99,6 +102,7 @@ def _evaluate_run(
             "checkpoint_checksum": model.checkpoint.checksum,
             "images": model.checkpoint.images,
             "seed": SEED,
+            "noise": model.noise,
             "path_length": _path_length(model, net, quiet),
             "warnings": [*result.warnings, *([] if caution is None else [caution])],
             "seconds": time.monotonic() - begun,

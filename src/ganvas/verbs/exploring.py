@@ -1,4 +1,4 @@
-"""Explore: walks between latents and classes, pictures over training, fidelity against variety."""
+"""Explore: walks between latents and classes, pictures over training."""
 
 from __future__ import annotations
 
@@ -12,29 +12,17 @@ import torch
 
 from ganvas import artifact, runs
 from ganvas.errors import UsageError
-from ganvas.explore import animate, timeline, truncation, walks
-from ganvas.features.backbone import load_features
-from ganvas.metrics.evaluate import evaluate as score
-from ganvas.metrics.evaluate import reference
-from ganvas.metrics.report import write_report
-from ganvas.progress import Progress
+from ganvas.explore import animate, timeline, walks
 from ganvas.sampling.grid import enlarged, grid, png, titled
-from ganvas.sampling.render import OfClass, Truncating, class_labels, draw_latents
-from ganvas.training.device import choose_precision
-from ganvas.verbs.evaluating import open_data
+from ganvas.sampling.render import OfClass, class_labels, draw_latents
 from ganvas.verbs.model import Model, check_numbers, load
-from ganvas.verbs.sampling import feature_name, free_folder, origin
+from ganvas.verbs.sampling import free_folder, origin
 
 Format = Literal["png", "gif", "mp4"]
 FORMATS: tuple[Format, ...] = ("png", "gif", "mp4")
 DEFAULT_FORMATS: tuple[Format, ...] = ("png", "gif")
 ANIMATION_STEPS = 24
 """Frames from one end of a walk to the other, at least."""
-SWEEP_SAMPLES = 2_000
-SWEEP_SEED = 1
-"""That of `ganvas evaluate`."""
-ROW = 8
-"""Pictures shown of each truncation."""
 LARGE = 64
 """Pictures are shown at this size or more."""
 
@@ -122,6 +110,7 @@ def interpolate(
     formats: Sequence[Format] | None,
     checkpoint: str | None,
     ema: bool,
+    noise: float | None,
 ) -> Written:
     """See `ganvas.interpolate`."""
     check_numbers(rows, seed, truncation)
@@ -129,7 +118,7 @@ def interpolate(
         raise UsageError(f"{steps} steps make no walk: expected 2 or more, both ends among them")
     runs.open_run(run)
     path, found = places(out, formats, {"png": "interpolation.png", "gif": "interpolation.gif", "mp4": "interpolation.mp4"})
-    model = load(run, checkpoint=checkpoint, ema=ema)
+    model = load(run, checkpoint=checkpoint, ema=ema, noise=noise)
     chosen = model.class_indices(classes) if classes else []
     mode = mode or walks.usual(model.folder.config().family)
     between_classes = len(chosen) > 1
@@ -234,68 +223,3 @@ def over_training(run: str | Path, out: str | Path, *, pictures: int, moments: i
     }
     text = f"the same latents at {len(every)} moments, from {every[0][0]:,} to {every[-1][0]:,} pictures seen"
     return Written(path, put(path, files, record, "timeline"), record, text)
-
-
-# -- Truncation ---------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Sweep(Written):
-    """What a sweep found and wrote."""
-
-    points: tuple[truncation.Point, ...] = ()
-
-    def summary(self) -> str:
-        """For people."""
-        distance = "FID" if self.points[0].scores.is_fid else "FD"
-        lines = [f"{'truncation':>10}  {distance:>8}  {'KID x 1000':>10}  {'precision':>9}  {'recall':>7}"]
-        for p in self.points:
-            s = p.scores
-            lines.append(
-                f"{p.name:>10}  {s.fd.value:>8.2f}  {1000 * s.kid.value:>10.2f}  {s.precision.value:>9.1%}  {s.recall.value:>7.1%}"
-            )
-        first = self.points[0].scores
-        lines.append(f"On {first.fd.features}, {first.fd.n:,} generated pictures of the same latents each.")
-        lines += [f"Beware: {caution}." for caution in first.cautions()]
-        return "\n".join([*lines, *(str(path) for path in self.paths)])
-
-
-def sweep_truncation(
-    run: str | Path, out: str | Path, *, truncations: Sequence[float | None] | None, samples: int, checkpoint: str | None, quiet: bool
-) -> Sweep:
-    """See `ganvas.sweep_truncation`."""
-    if samples < 100:
-        raise UsageError(f"{samples} samples are too few for scores: expected 100 or more ({SWEEP_SAMPLES:,} is the default)")
-    if truncations is not None and not truncations:
-        raise UsageError("there are no truncations to sweep: expected some such as 0.5, 1 and none")
-    runs.open_run(run)
-    folder = free_folder(out)
-    model = load(run, checkpoint=checkpoint)
-    if walks.distribution(model.folder.config().family) == "uniform":
-        raise UsageError(f"{model.folder.path} draws uniform latents, which have no tails to cut off: truncation is for normal ones")
-    if truncations is None:
-        truncations = truncation.PSIS if isinstance(model.sampler, Truncating) else truncation.TRUNCATIONS
-    data = open_data(model.folder, None)
-    net = load_features(feature_name(model.folder), device=str(model.device))
-    real = reference(data.split("train"), data.checksum, net, quiet=quiet)
-    precision = choose_precision("auto", model.device)
-    points, shown = [], []
-    with Progress("truncations", len(truncations), "truncations", quiet=quiet) as progress:
-        for t in truncations:
-            batches = model.batches(samples, seed=SWEEP_SEED, truncation=t, precision=precision)
-            points.append(truncation.Point(t, score(batches, real, net, brief=True, total=samples, quiet=True)))
-            shown.append(np.concatenate(list(model.batches(ROW, seed=SWEEP_SEED, truncation=t))))
-            progress.update()
-    record = origin(model, SWEEP_SEED, None, True) | {
-        "n": samples,
-        "points": [{"truncation": p.truncation, **p.scores.to_json()} for p in points],
-    }
-    sheet = titled(enlarged(np.stack(shown), LARGE), [], [p.name for p in points])
-    files = truncation.plots(points) | {
-        "pictures.png": png(sheet),
-        "sweep.csv": truncation.table(points).encode(),
-    }
-    paths = put(folder, {folder / name: data for name, data in files.items()}, record, "sweep")
-    artifact.write_json(model.folder.truncation_file, record)
-    write_report(model.folder)
-    return Sweep(folder, paths, record, "", tuple(points))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import math
 from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -24,7 +25,7 @@ from ganvas.models.faster import engines, on_engine
 from ganvas.runs import RunFolder
 from ganvas.sampling.engines import REFERENCE, Choice, choose, remembered
 from ganvas.sampling.grid import grid, png
-from ganvas.sampling.render import Sampler, at_truncation, render, render_latents
+from ganvas.sampling.render import Noisy, Sampler, at_truncation, render, render_latents
 from ganvas.training.checkpoint import Checkpoint
 from ganvas.training.device import choose_device, set_up
 from ganvas.types import PerImage, to_images
@@ -80,6 +81,23 @@ class Model:
         if "generator" not in self.modules:
             raise RunError(f"{self.folder.path} has no generator: its modules are {', '.join(self.modules)}")
         return self.modules["generator"]
+
+    @property
+    def noise(self) -> float | None:
+        """Deviation of what is added to the codes that pictures are made of; None for a model that is told no codes."""
+        return self.sampler.noise if isinstance(self.sampler, Noisy) else None
+
+    def add_noise(self, noise: float) -> None:
+        """From now on, add noise of this deviation to codes, whose numbers have a mean square of 1.
+
+        Raises:
+            UsageError: it is below zero or no number, or the model is told no codes.
+        """
+        if not isinstance(self.sampler, Noisy):
+            raise UsageError(f"{self.folder.path} is told no codes of real pictures to which noise could be added: leave out --noise")
+        if not 0 <= noise < math.inf:
+            raise UsageError(f"noise {noise:g} is no deviation: expected 0 or more, such as 0.3")
+        self.sampler.noise = noise
 
     def class_indices(self, names: Sequence[str | int]) -> list[int]:
         """Indices of classes given by name or index.
@@ -175,6 +193,7 @@ class Model:
         if not names or not torch.backends.mkldnn.is_available():
             return Choice(REFERENCE)
         parts = [ganvas.__version__, torch.__version__, processor_name(), str(torch.get_num_threads()), *names]
+        parts += [] if self.noise is None else [f"noise {self.noise:g}"]
         path = cache_folder() / "engines" / f"{fingerprint(self.modules['generator'], parts)}.json"
         return remembered(path, names, lambda: choose(self.sampler, self._on_engine, names, weights=self.class_weights))
 
@@ -252,7 +271,15 @@ def check_numbers(n: int, seed: int, truncation: float | None) -> None:
         raise UsageError(f"truncation {truncation:g} is not above zero: expected a threshold such as 0.7, or none")
 
 
-def load(path: str | Path, *, checkpoint: str | None = None, ema: bool = True, device: str = "auto", family: Family | None = None) -> Model:
+def load(
+    path: str | Path,
+    *,
+    checkpoint: str | None = None,
+    ema: bool = True,
+    noise: float | None = None,
+    device: str = "auto",
+    family: Family | None = None,
+) -> Model:
     """See `ganvas.load`."""
     folder = runs.open_run(path)
     set_up(None)
@@ -281,4 +308,7 @@ def load(path: str | Path, *, checkpoint: str | None = None, ema: bool = True, d
         saved.load_module(stored, modules[module_name])
         modules[module_name].eval().requires_grad_(False)
     used = {module_name: modules[module_name] for module_name in family.averaged}
-    return Model(folder, saved, family, used, family.sampler(modules), where, name)
+    model = Model(folder, saved, family, used, family.sampler(modules), where, name)
+    if noise is not None:
+        model.add_noise(noise)
+    return model

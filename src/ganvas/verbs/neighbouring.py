@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -83,6 +84,7 @@ def neighbours(
     seed: int,
     shown: int,
     checkpoint: str | None,
+    noise: float | None,
     wanted: Wanted,
     quiet: bool,
 ) -> Neighbours:
@@ -94,9 +96,9 @@ def neighbours(
     if out is not None and Path(out).is_dir():
         raise UsageError(f"{out} is a folder: expected the name of an HTML file to write, such as {Path(out) / 'neighbours.html'}")
     if is_run(Path(what)):
-        pictures, dataset, name, device, origin = _of_run(Path(what), data, samples or SAMPLES, seed, checkpoint)
+        pictures, dataset, name, device, origin = _of_run(Path(what), data, samples or SAMPLES, seed, checkpoint, noise)
     else:
-        pictures, dataset, name, device, origin = _of_given(what, data, samples, checkpoint, quiet)
+        pictures, dataset, name, device, origin = _of_given(what, data, samples, {"--checkpoint": checkpoint, "--noise": noise}, quiet)
     net = wanted.load(name, device)
     among = TrainingSet(dataset.split("train"), dataset.held_out(), dataset.checksum, net, quiet=quiet)
     judged = among.judge((pictures.gather(part) for part in _parts(len(pictures))), len(pictures))
@@ -129,8 +131,8 @@ def _parts(n: int) -> list[np.ndarray]:
 Found = tuple[Generated | Split, PackedDataset, str, str, dict[str, Any]]
 
 
-def _of_run(run: Path, data: str | Path | None, samples: int, seed: int, checkpoint: str | None) -> Found:
-    model = load(run, checkpoint=checkpoint)
+def _of_run(run: Path, data: str | Path | None, samples: int, seed: int, checkpoint: str | None, noise: float | None) -> Found:
+    model = load(run, checkpoint=checkpoint, noise=noise)
     blocks = model.batches(samples, seed=seed, precision=choose_precision("auto", model.device))
     origin = {
         "run": str(run),
@@ -138,13 +140,14 @@ def _of_run(run: Path, data: str | Path | None, samples: int, seed: int, checkpo
         "checkpoint_checksum": model.checkpoint.checksum,
         "images": model.checkpoint.images,
         "seed": seed,
+        "noise": model.noise,
     }
     dataset = open_data(model.folder, data)
     return Generated(np.concatenate(list(blocks))), dataset, feature_name(model.folder), str(model.device), origin
 
 
-def _of_given(what: str | Path, data: str | Path | None, samples: int | None, checkpoint: str | None, quiet: bool) -> Found:
-    """Pictures of any generator, brought to the size of the data set's as these were."""
+def _of_given(what: str | Path, data: str | Path | None, samples: int | None, of_runs: Mapping[str, Any], quiet: bool) -> Found:
+    """Pictures of any generator, brought to the size of the data set's as these were; `of_runs` are options that are for runs alone."""
     path = Path(what)
     if data is None:
         if path.exists():
@@ -153,8 +156,9 @@ def _of_given(what: str | Path, data: str | Path | None, samples: int | None, ch
                 "learnt from: --data DATASET"
             )
         raise RunError(f"there is no run {what}: expected a run folder, or pictures with --data")
-    if checkpoint is not None:
-        raise UsageError(f"--checkpoint is for runs, and {what} is none: leave it out")
+    for option, value in of_runs.items():
+        if value is not None:
+            raise UsageError(f"{option} is for runs, and {what} is none: leave it out")
     if is_run(Path(data)):
         raise UsageError(f"{data} is a run: expected training pictures; name the data set that it was trained on")
     dataset = open_packed(data) if not str(data).startswith("builtin:") and is_packed(data) else resolve(data, resolution=64, quiet=quiet)

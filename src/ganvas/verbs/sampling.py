@@ -55,6 +55,7 @@ class Wish:
     as_dataset: bool = False
     checkpoint: str | None = None
     ema: bool = True
+    noise: float | None = None
     engine: str = "auto"
     grid: bool = False
     quiet: bool = False
@@ -123,7 +124,7 @@ def sample(run: str | Path, out: str | Path, wish: Wish) -> Samples:
     """See `ganvas.sample`."""
     wish.check()
     folder = free_folder(out)
-    model = load(run, checkpoint=wish.checkpoint, ema=wish.ema)
+    model = load(run, checkpoint=wish.checkpoint, ema=wish.ema, noise=wish.noise)
     chosen = chosen_classes(model, wish)
     n = wish.drawn
     labels = class_labels(0, n, wish.seed, model.class_weights, chosen)
@@ -303,6 +304,7 @@ def origin(model: Model, seed: int, truncation: float | None, ema: bool, engine:
         "ema": ema,
         "seed": seed,
         "truncation": truncation,
+        "noise": model.noise,
         "data": {k: model.folder.provenance().get("data", {}).get(k) for k in ("checksum", "attribution")},
     }
 
