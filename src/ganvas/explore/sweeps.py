@@ -13,6 +13,8 @@ from ganvas.metrics.curves import draw_copies, figure
 from ganvas.metrics.evaluate import Evaluation
 
 SCORES = ("fd", "kid", "precision", "recall")
+EXCESS = 0.005
+"""Share of copies that is let pass, half of what passes among real pictures that do not repeat themselves."""
 
 
 @dataclass(frozen=True)
@@ -41,10 +43,13 @@ class Point:
 
 
 def copies_no_more(points: Sequence[Point]) -> Point | None:
-    """The first point at which near-copies are no more frequent than among real pictures, and stay so; None if there is none."""
+    """The first point at which near-copies are as rare as among real pictures, and stay so; None if there is none.
+
+    That is: more by `EXCESS` at most, and by no more than chance. Chance alone would do where few real pictures were held out.
+    """
     found = None
     for point in reversed(points):
-        if point.copies is None or point.copies.certain:
+        if point.copies is None or point.copies.certain or point.copies.excess > EXCESS:
             break
         found = point
     return found

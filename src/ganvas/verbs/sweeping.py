@@ -94,14 +94,18 @@ def sweep_noise(
 def advice(points: Sequence[Point], own: float) -> str:
     """Which noise keeps near-copies as rare as they are among real pictures, and what it costs."""
     found, now = copies_no_more(points), next((p for p in points if p.value == own), points[0])
-    usual = "" if now.copies is None else f" ({now.copies.control:.1%} of the control pictures are such)"
-    if found is None:
-        return f"At each of these noises there are more near-copies than among real pictures{usual}: try a larger one."
+    if found is None or found.copies is None:
+        return f"At each of these noises there are more near-copies than among real pictures{_beside(points[-1])}: try a larger one."
     if found is points[0] and (found.value or 0.0) <= own:
-        return f"There are no more near-copies than among real pictures at any of these noises{usual}: nothing speaks for more."
+        return f"At each of these noises near-copies are as rare as among real pictures{_beside(found)}: nothing speaks for more."
     distance = "FID" if found.scores.is_fid else "FD"
     cost = "" if found is now else f", for {distance} {found.scores.fd.value:.2f} instead of {now.scores.fd.value:.2f} at noise {now.name}"
-    return f"From noise {found.name} on there are no more near-copies than among real pictures{usual}{cost}: --noise {found.name}."
+    return f"From noise {found.name} on near-copies are as rare as among real pictures{_beside(found)}{cost}: --noise {found.name}."
+
+
+def _beside(point: Point) -> str:
+    copies = point.copies
+    return "" if copies is None else f" ({copies.share:.1%} at noise {point.name}, {copies.control:.1%} of the control pictures)"
 
 
 def _begun(
