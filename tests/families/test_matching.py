@@ -13,7 +13,7 @@ from ganvas.errors import UsageError
 from ganvas.families import build_family
 from ganvas.families.base import Settling, StepState
 from ganvas.families.comparing import Memory
-from ganvas.families.matching import Matching
+from ganvas.families.matching import Alone, Matching
 from ganvas.types import Batch
 from small import narrow_networks
 
@@ -157,3 +157,15 @@ def test_a_family_of_another_kind_refuses_what_only_the_other_has() -> None:
     with pytest.raises(UsageError, match="d_steps"):
         io.load("matching32", ["family.d_steps=2"])
     assert build(tiny()).modules().keys() == {"generator", "memory"}
+
+
+@pytest.mark.parametrize("name", ["matching32", "codes32"])
+def test_in_bf16_distances_are_computed_in_bf16_and_what_is_remembered_is_measured_once(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    settings = {"data.resolution": 16, "train.batch": 8, **narrow_networks(name), "family.comparison.refresh": 2}
+    family, _ = train(io.load(name, (), settings), 8, precision="bf16")
+    assert isinstance(family, Alone)
+    memory = family.comparison.memory
+    assert memory.full
+    assert {of.x.dtype for of in memory._measured} == {torch.bfloat16}
+    monkeypatch.setattr(memory, "_taken", lambda _: pytest.fail("what is remembered was measured anew"))
+    train(io.load(name, (), settings), 4, precision="bf16", family=family)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 import torch
+from torch.nn import functional as F
 
-from ganvas.features.summaries import summaries
+from ganvas.features.summaries import _edges, _sums, summaries
 
 MAPS = [torch.randn(3, channels, side, side) for channels, side in ((4, 16), (5, 8), (6, 4), (7, 2))]
 IMAGES = torch.rand(3, 3, 32, 32) * 2 - 1
@@ -63,3 +64,38 @@ def test_flat_maps_and_maps_of_one_pixel_are_fine() -> None:
     sum(x.sum() for x in found).backward()  # type: ignore[union-attr]
     assert flat.grad is not None
     assert bool(flat.grad.isfinite().all())
+
+
+@pytest.mark.parametrize("laid_out", [torch.contiguous_format, torch.channels_last])
+@pytest.mark.parametrize(("count", "side"), [(4, 8), (2, 6), (1, 2), (4, 6)])
+def test_moments_and_their_gradients_are_those_of_pooling(laid_out: torch.memory_format, count: int, side: int) -> None:
+    torch.manual_seed(side)
+    found, expected = (MAPS[0][:, :, :side, :side].clone().contiguous(memory_format=laid_out).requires_grad_() for _ in range(2))
+    ours = _sums(found, count)
+    plain = F.adaptive_avg_pool2d(expected, count), F.adaptive_avg_pool2d(expected.square(), count)
+    weights = [torch.randn_like(x) for x in plain]
+    for a, b in zip(ours, plain, strict=True):
+        assert torch.allclose(a, b, atol=1e-6)
+    torch.autograd.backward(ours, weights)
+    torch.autograd.backward(plain, weights)
+    assert found.grad is not None
+    assert expected.grad is not None
+    assert torch.allclose(found.grad, expected.grad, atol=1e-6)
+
+
+@pytest.mark.parametrize("side", [32, 30, 5])
+def test_edges_and_their_gradients_are_those_of_their_definition(side: int) -> None:
+    torch.manual_seed(side)
+    found, expected = (IMAGES[:, :, :side, :side].clone().contiguous(memory_format=torch.channels_last).requires_grad_() for _ in range(2))
+    corner = expected[:, :, :-1, :-1]
+    right, below = expected[:, :, :-1, 1:] - corner, expected[:, :, 1:, :-1] - corner
+    across = expected[:, :, 1:, 1:] - corner - right - below
+    plain = (F.adaptive_avg_pool2d(torch.cat([right, below, across], 1).square(), 4) + 1e-3).sqrt().flatten(1)
+    ours = _edges(found)
+    assert torch.allclose(ours, plain, atol=1e-5)
+    weights = torch.randn_like(plain)
+    torch.autograd.backward(ours, weights)
+    torch.autograd.backward(plain, weights)
+    assert found.grad is not None
+    assert expected.grad is not None
+    assert torch.allclose(found.grad, expected.grad, atol=1e-5)

@@ -61,3 +61,20 @@ def test_its_gradient_is_right_in_the_mean_for_few_fakes() -> None:
     assert shift.grad is not None
     assert torch.allclose(whole, shift.grad, atol=0.05)
     assert whole[0] < -0.3
+
+
+@pytest.mark.parametrize("labelled", [False, True])
+@pytest.mark.parametrize("count", [1, 2, 6])
+def test_its_gradient_is_that_of_its_definition(labelled: bool, count: int) -> None:
+    torch.manual_seed(count)
+    fakes, reals, weights = torch.randn(count, 3), torch.randn(8, 3) + 1, torch.randn(count)
+    kinds = (torch.arange(count) % 2, torch.arange(8) % 2) if labelled else (None, None)
+    found, expected = (fakes.clone().requires_grad_() for _ in range(2))
+    (energy(points(found, kinds[0]), points(reals, kinds[1])) * weights).sum().backward()
+    more = [0.0 if a is None or b is None else 2.0 * (a[:, None] != b) for a, b in ((kinds[0], kinds[1]), (kinds[0], kinds[0]))]
+    beside = ((expected[:, None] - reals).square().sum(2) + more[0] + 1e-4).sqrt().mean(1)
+    among = ((expected[:, None] - expected).square().sum(2) + more[1] + 1e-4).sqrt() * (1 - torch.eye(count))
+    ((2 * beside - among.sum(1) / max(1, count - 1)) * weights).sum().backward()
+    assert found.grad is not None
+    assert expected.grad is not None
+    assert torch.allclose(found.grad, expected.grad, atol=1e-4)

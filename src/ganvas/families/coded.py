@@ -75,7 +75,7 @@ class Coded(Alone):
         if not warming:
             with state.autocast():
                 fakes = self.comparison.memory.by_rule(self.comparison.features(images))
-            terms["distance"] = 1.0, self.comparison.compared(images, labels, fakes).mean()
+                terms["distance"] = 1.0, self.comparison.compared(images, labels, fakes).mean()
             if self.codes.features:
                 terms["features"] = self.codes.features, self.comparison.paired([x[: 2 * pairs] for x in fakes], reals).mean()
         if warming or self.codes.pixels:

@@ -154,8 +154,9 @@ class Comparison:
 
     def compared(self, images: Images, labels: Labels | None, fakes: list[Tensor]) -> PerImage:
         """As `distance`, of fakes whose features by the memory's rule are known."""
+        dtype = _dtype(images)
         with torch.autocast(images.device.type, enabled=False):
-            return self.memory.compared(fakes, labels, _dtype(images))
+            return self.memory.compared(fakes, labels, dtype)
 
     def paired(self, fakes: list[Tensor], reals: list[Tensor]) -> PerImage:
         """How far pairs of fakes are from the one real picture of each pair: the mean over the groups of their energy scores.

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any, cast
 
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
 from ganvas.config.matching import Summary
@@ -30,7 +32,7 @@ def summaries(kinds: Sequence[Summary], maps: Sequence[Tensor], images: Images) 
         maps: (B, C, s, s), of each scale.
         images: (B, 3, R, R).
     """
-    parts = [_Parts(x.float()) for x in maps]
+    parts = [_Parts(x) for x in maps]
     found = []
     for kind in kinds:
         if kind == "pixels":
@@ -66,11 +68,41 @@ class _Parts:
             if count < PARTS and self.side % PARTS == 0:
                 means, variances = self.moments(PARTS)
                 squares = variances + means.square()
+                means, squares = _means(means, count), _means(squares, count)
             else:
-                means, squares = self.x, self.x.square()
-            means, squares = _means(means, count), _means(squares, count)
+                means, squares = _sums(self.x, count)
             self._known[count] = means, squares - means.square()
         return self._known[count]
+
+
+def _sums(x: Tensor, count: int) -> tuple[Tensor, Tensor]:
+    """Means of count x count parts of maps (B, C, s, s), and of their squares: (B, C, count, count) in fp32."""
+    if x.shape[2] % count == 0 == x.shape[3] % count:
+        return cast(tuple[Tensor, Tensor], _Moments.apply(x, count))
+    x = x.float()
+    return _means(x, count), _means(x.square(), count)
+
+
+class _Moments(torch.autograd.Function):
+    """`_sums` of parts that do not overlap. Its gradient is one pass over the map, where those of pooling and squaring are four."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, count: int) -> tuple[Tensor, Tensor]:
+        ctx.save_for_backward(x)
+        x = x.float()
+        return _means(x, count), _means(x.square(), count)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:  # pyright: ignore[reportIncompatibleMethodOverride]
+        (x,) = ctx.saved_tensors
+        b, c, height, width = x.shape
+        count = gradients[0].shape[2]
+        rows, columns = height // count, width // count
+        laid_out = x.permute(0, 2, 3, 1).float().contiguous().view(b, count, rows, count, columns, c)
+        first, second = ((g.permute(0, 2, 3, 1) / (rows * columns)).contiguous().view(b, count, 1, count, 1, c) for g in gradients)
+        found = torch.addcmul(first, laid_out, second, value=2).to(x.dtype)
+        return found.view(b, height, width, c).permute(0, 3, 1, 2), None
 
 
 def spreads(features: Tensor) -> Tensor:
@@ -90,7 +122,41 @@ def _deviations(variances: Tensor) -> Tensor:
 
 def _edges(images: Images) -> Tensor:
     """Root mean squares of three differences within 4x4 parts: (B, 144)."""
-    x = images[:, :, :-1, :-1]
-    right, below, across = images[:, :, :-1, 1:] - x, images[:, :, 1:, :-1] - x, images[:, :, 1:, 1:] - images[:, :, 1:, :-1]
-    squares = torch.cat([right, below, across - right], 1).square()
-    return (_means(squares, 4) + _LEAST_VARIANCE / 10).sqrt().flatten(1)
+    return (cast(Tensor, _Differences.apply(images)) + _LEAST_VARIANCE / 10).sqrt().flatten(1)
+
+
+class _Differences(torch.autograd.Function):
+    """Mean squares, within 4x4 parts, of neighbouring pixels' differences along rows, along columns, and of those of both.
+
+    (B, C, H, W) to (B, 3 C, 4, 4). Pooling is two matrix products, and the gradient is laid down where it belongs without
+    a map of zeros for each slice.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, images: Tensor) -> Tensor:
+        x = images.contiguous()
+        corner = x[:, :, :-1, :-1]
+        right, below = x[:, :, :-1, 1:] - corner, x[:, :, 1:, :-1] - corner
+        found = torch.cat([right, below, x[:, :, 1:, 1:] - x[:, :, 1:, :-1] - right], 1)
+        rows, columns = (_pooling(size, found) for size in found.shape[2:])
+        ctx.save_for_backward(found, rows, columns)
+        return rows @ (found.square() @ columns.T)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, *gradients: Tensor) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
+        found, rows, columns = ctx.saved_tensors
+        right, below, across = (rows.T @ (2 * gradients[0] @ columns)).mul_(found).chunk(3, 1)
+        right = right - across
+        b, c, height, width = right.shape
+        gradient = found.new_zeros(b, c, height + 1, width + 1)
+        gradient[:, :, :-1, :-1].sub_(right).sub_(below)
+        gradient[:, :, :-1, 1:].add_(right)
+        gradient[:, :, 1:, :-1].add_(below).sub_(across)
+        gradient[:, :, 1:, 1:].add_(across)
+        return gradient
+
+
+def _pooling(size: int, like: Tensor) -> Tensor:
+    """(4, size): the weights by which `_means` makes four numbers of so many."""
+    return F.adaptive_avg_pool1d(torch.eye(size, dtype=like.dtype, device=like.device), 4).T.contiguous()

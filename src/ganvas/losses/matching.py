@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any, cast
 
+import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
 _LEAST = 1e-4
@@ -23,22 +26,28 @@ class Points:
     x: Tensor
     """(N, D), in fp32, or in bf16 for speed: distances of vectors with a mean near zero hardly differ by that."""
     squares: Tensor
-    """(N,): fp32, of the very numbers in `x`."""
+    """(N,): fp32, of the very numbers in `x`; no gradient passes."""
     labels: Tensor | None = None
     """(N,)"""
 
 
 def points(x: Tensor, labels: Tensor | None = None) -> Points:
     """`Points` of (N, D)."""
-    return Points(x, x.float().square().sum(1), labels)
+    return Points(x, x.detach().float().square().sum(1), labels)
 
 
+@torch.no_grad()
 def distances(a: Points, b: Points) -> Tensor:
-    """Euclidean, of each of N from each of M: (N, M), fp32; 0.01 too long where the vectors are one."""
-    squares = a.squares[:, None] + b.squares - 2 * F.linear(a.x, b.x).float()
+    """Euclidean, of each of N from each of M: (N, M), fp32; 0.01 too long where the vectors are one. No gradient passes."""
+    return _squares(a, b).clamp_(min=0).add_(_LEAST).sqrt_()
+
+
+def _squares(a: Points, b: Points) -> Tensor:
+    """Of distances: (N, M), fp32, by rounding below zero where vectors are one."""
+    squares = F.linear(a.x, b.x).float().mul_(-2).add_(a.squares[:, None]).add_(b.squares)
     if a.labels is not None and b.labels is not None:
-        squares = squares + _CLASSES_APART * (a.labels[:, None] != b.labels)
-    return (squares.clamp(min=0) + _LEAST).sqrt()
+        squares += _CLASSES_APART * (a.labels[:, None] != b.labels)
+    return squares
 
 
 def energy(fakes: Points, reals: Points) -> Tensor:
@@ -47,9 +56,46 @@ def energy(fakes: Points, reals: Points) -> Tensor:
     2 E|x - y| - E|x - x'| with N fakes x, x' and reals y: (N,). Its mean is least where both are of one
     distribution, and its gradient is right in the mean whatever the numbers of both are (Bellemare et al. 2017,
     arXiv:1705.10743), as a fake is not compared with itself. E|y - y'| is missing, in which nothing can be learnt.
+    Gradients pass to the fakes alone.
     """
-    others, count = distances(fakes, fakes), len(fakes.x)
-    return 2 * distances(fakes, reals).mean(1) - (others.sum(1) - others.diagonal()) / max(1, count - 1)
+    return cast(Tensor, _Energy.apply(fakes.x, fakes, reals))
+
+
+class _Energy(torch.autograd.Function):
+    """`energy`, with the gradient at hand: of |x - y| it is (x - y) / |x - y|, and all y together are one matrix product."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, fakes: Points, reals: Points) -> Tensor:
+        mean, weights = _roots(_squares(fakes, reals), len(reals.x))
+        apart = _squares(fakes, fakes)
+        apart.fill_diagonal_(-1)  # a vector's distance from itself is none
+        others, among = _roots(apart, max(1, len(x) - 1))
+        if ctx.needs_input_grad[0]:
+            ctx.save_for_backward(x, _towards(x, 2 * weights, reals.x), among)
+        return 2 * mean - others
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:  # pyright: ignore[reportIncompatibleMethodOverride]
+        x, slopes, among = ctx.saved_tensors
+        part = gradients[0][:, None]
+        # A distance between two fakes is in both their parts.
+        return slopes.mul_(part).sub_(_towards(x, among * (part + part.T), x)).to(x.dtype), None, None
+
+
+def _roots(squares: Tensor, count: int) -> tuple[Tensor, Tensor]:
+    """Sums of the rows' roots over `count`, (N,), and each root's reciprocal over it, (N, M). `squares` are used up.
+
+    Both are 0 where there is no direction: by rounding, squares of vectors that are one may lie below zero.
+    """
+    reciprocals = F.threshold(squares, 0.0, torch.inf).add_(_LEAST).rsqrt_()
+    sums = squares.add_(_LEAST).mul_(reciprocals).sum(1).div_(count)
+    return sums, reciprocals.mul_(1 / count)
+
+
+def _towards(x: Tensor, weights: Tensor, others: Tensor) -> Tensor:
+    """Sums over j of weights_ij (x_i - others_j): (N, D), fp32, of weights (N, M)."""
+    return weights.sum(1, keepdim=True) * x.float() - (weights.to(others.dtype) @ others).float()
 
 
 def score(first: Tensor, second: Tensor, real: Tensor) -> Tensor:
