@@ -21,6 +21,7 @@ from ganvas.metrics.evaluate import reference
 from ganvas.metrics.report import write_report
 from ganvas.metrics.training_set import TrainingSet
 from ganvas.progress import Progress
+from ganvas.sampling.engines import REFERENCE
 from ganvas.sampling.grid import enlarged, png, titled
 from ganvas.sampling.render import Truncating
 from ganvas.training.device import choose_precision
@@ -67,7 +68,7 @@ def sweep_truncation(
         raise UsageError(f"{model.folder.path} draws uniform latents, which have no tails to cut off: truncation is for normal ones")
     if truncations is None:
         truncations = truncation.PSIS if isinstance(model.sampler, Truncating) else truncation.TRUNCATIONS
-    record = origin(model, SEED, None, True)
+    record = origin(model, SEED, None, True, REFERENCE)
     points, sheet = _points(model, "truncation", truncations, lambda value: value, samples, False, quiet)
     return _written(model, folder, "truncation", points, sheet, record, "", model.folder.truncation_file)
 
@@ -81,7 +82,7 @@ def sweep_noise(
     if own is None:
         raise UsageError(f"{model.folder.path} is told no codes of real pictures: there is no noise on them to sweep")
     values = parse_noises([own, *NOISES] if noises is None else noises)
-    record = origin(model, SEED, None, True)
+    record = origin(model, SEED, None, True, REFERENCE)
 
     def at(value: float | None) -> None:
         assert value is not None
