@@ -73,7 +73,7 @@ def test_a_sweep_finds_scores_and_near_copies_at_each_noise(run: Path, tmp_path:
     assert record["points"][1]["fd"]["value"] == pytest.approx(whole.fd.value, rel=1e-3)
     assert "near-copies" in made.summary()
     assert "Near-copies over noise" in (run / "report.html").read_text()
-    assert [p.value for p in ganvas.sweep_noise(run, tmp_path / "all", samples=100, quiet=True).points] == [0.1, 0.2, 0.3, 0.4, 0.5]
+    assert [p.value for p in ganvas.sweep_noise(run, tmp_path / "all", samples=100, quiet=True).points] == [0.1, 0.2, 0.3, 0.5, 0.7, 1.0]
 
 
 @pytest.mark.parametrize("noise", [-0.1, float("nan"), float("inf")])

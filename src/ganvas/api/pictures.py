@@ -233,7 +233,7 @@ def sweep_noise(
     Args:
         run: the run folder.
         out: a new folder for tables, plots and pictures.
-        noises: deviations, 0 or more; default: the run's own, and 0.1 to 0.5.
+        noises: deviations, 0 or more; default: the run's own, and 0.1, 0.2, 0.3, 0.5, 0.7 and 1.
         samples: pictures at each.
         checkpoint: `best`, `last` or what `ema` made; default: best where there is one.
         quiet: no progress.

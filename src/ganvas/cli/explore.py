@@ -167,7 +167,7 @@ def sweep_truncation(
 )
 @_run
 @_out
-@click.option("--noises", type=Names(), metavar="S,S", help="Deviations, 0 or more.  [default: the run's own, and 0.1 to 0.5]")
+@click.option("--noises", type=Names(), metavar="S,S", help="Deviations, 0 or more.  [default: the run's own, and 0.1,0.2,0.3,0.5,0.7,1]")
 @click.option("--samples", type=Count(), default=2000, show_default=True, metavar="N", help="Pictures that are scored at each.")
 @checkpoint_option
 @json_option

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from ganvas.errors import UsageError
 
-NOISES = (0.1, 0.2, 0.3, 0.4, 0.5)
+NOISES = (0.1, 0.2, 0.3, 0.5, 0.7, 1.0)
 """Deviations, beside the run's own."""
 
 
