@@ -55,7 +55,9 @@ def test_every_command_that_draws_takes_it_and_says_so(run: Path, tmp_path: Path
     assert ganvas.sample(run, tmp_path / "own", n=4, quiet=True).record["noise"] == 0.2
     walk = ganvas.interpolate(run, tmp_path / "walk", rows=2, steps=3, formats=["png"], noise=0.9)
     assert walk.record["noise"] == 0.9
-    assert ganvas.evaluate(run, samples=100, noise=0.9, quiet=True).noise == 0.9
+    scores = ganvas.evaluate(run, samples=100, noise=0.9, quiet=True)
+    assert scores.noise == 0.9
+    assert "Noise of deviation 0.9 was added to the codes that pictures are made of, and 0.2 in training." in scores.summary()
     assert (read_json(run / "evaluation.json") or {})["noise"] == 0.9
     assert ganvas.neighbours(run, samples=100, noise=0.9, quiet=True).origin["noise"] == 0.9
 

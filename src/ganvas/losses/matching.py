@@ -80,7 +80,7 @@ class _Energy(torch.autograd.Function):
         x, slopes, among = ctx.saved_tensors
         part = gradients[0][:, None]
         # A distance between two fakes is in both their parts.
-        return slopes.mul_(part).sub_(_towards(x, among * (part + part.T), x)).to(x.dtype), None, None
+        return (slopes * part).sub_(_towards(x, among * (part + part.T), x)).to(x.dtype), None, None
 
 
 def _roots(squares: Tensor, count: int) -> tuple[Tensor, Tensor]:

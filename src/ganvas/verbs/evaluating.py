@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from ganvas import artifact, runs
-from ganvas.config import AloneConfig, GanConfig, InstanceConfig
+from ganvas.config import AloneConfig, CodedConfig, GanConfig, InstanceConfig
 from ganvas.data.given import Given, open_given
 from ganvas.data.layout import shown
 from ganvas.data.packed import is_packed, open_packed
@@ -108,11 +108,21 @@ def _evaluate_run(
             "seconds": time.monotonic() - begun,
         }
     )
+    if noise is not None:
+        told = f"noise of deviation {noise:g} was added to the codes that pictures are made of, and {_own_noise(model):g} in training"
+        result = result.model_copy(update={"notes": [*result.notes, told]})
     if data is None:
         write_real(model.folder, opened)
     artifact.write_json(model.folder.evaluation_file, result.to_json())
     write_report(model.folder)
     return result
+
+
+def _own_noise(model: Model) -> float:
+    """That of the run's config."""
+    family = model.folder.config().family
+    assert isinstance(family, InstanceConfig | CodedConfig)
+    return family.codes.noise
 
 
 def _check_run(path: Path) -> None:
