@@ -24,11 +24,10 @@ from typing import Any
 
 import machine
 from ganvas import artifact
-from ganvas.errors import UserError
 from ganvas.metrics.compare import compare
 from ganvas.runs import open_run, read_json
 from quality import ATTEMPTS, JUDGES, RESULTS, SAMPLES, SETS, SHOWN
-from systems import command, prepared, side_by_side
+from systems import command, kept_page, prepared, side_by_side
 
 KEPT = RESULTS / "precision"
 PAGE = Path(__file__).resolve().parent / "precision.md"
@@ -98,13 +97,7 @@ Evaluation is in the precision that the processor is faster in, for both alike.
 
 def page() -> str:
     """The page as Markdown."""
-    parts = [HEAD]
-    for path in sorted(KEPT.glob("*.json")):
-        kept = read_json(path)
-        if not kept or not kept["trials"]:
-            raise UserError(f"{path} holds no training: expected those of `python benchmarks/precision.py run`")
-        parts += _section(kept)
-    return "\n".join(parts).rstrip() + "\n"
+    return kept_page(HEAD, KEPT, _section, "training: expected those of `python benchmarks/precision.py run`")
 
 
 def _section(kept: Mapping[str, Any]) -> list[str]:

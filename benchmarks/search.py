@@ -26,11 +26,10 @@ from typing import Any
 import machine
 from ganvas import artifact
 from ganvas.config import io
-from ganvas.errors import UserError
 from ganvas.metrics.compare import compare
 from ganvas.runs import open_run, read_json
 from quality import ATTEMPTS, RESULTS, SETS, SHOWN
-from systems import command, prepared, side_by_side
+from systems import command, kept_page, prepared, side_by_side
 
 KEPT = RESULTS / "search"
 PAGE = Path(__file__).resolve().parent / "search.md"
@@ -193,13 +192,7 @@ some of the order to chance: what is taken from here is trained longer first, in
 
 def page() -> str:
     """The page as Markdown."""
-    lines = [HEAD]
-    for path in sorted(KEPT.glob("*.json")):
-        kept = read_json(path)
-        if not kept or not kept["trials"]:
-            raise UserError(f"{path} holds no trial: expected those of `python benchmarks/search.py run`")
-        lines += _section(kept)
-    return "\n".join(lines).rstrip() + "\n"
+    return kept_page(HEAD, KEPT, _section, "trial: expected those of `python benchmarks/search.py run`")
 
 
 def _section(kept: Mapping[str, Any]) -> list[str]:

@@ -100,6 +100,21 @@ def command(options: argparse.Namespace, *words: str | Path) -> None:
     subprocess.run(line, check=True, env=environment, stdout=subprocess.DEVNULL, stdin=subprocess.DEVNULL)
 
 
+def kept_page(head: str, folder: Path, section: Callable[[Mapping[str, Any]], list[str]], what: str) -> str:
+    """A page of Markdown with a section for each study that a folder keeps; `what` says what each must hold, and who makes it.
+
+    Raises:
+        UserError: one holds none.
+    """
+    parts = [head]
+    for path in sorted(folder.glob("*.json")):
+        kept = read_json(path)
+        if not kept or not kept["trials"]:
+            raise UserError(f"{path} holds no {what}")
+        parts += section(kept)
+    return "\n".join(parts).rstrip() + "\n"
+
+
 def prepared(options: argparse.Namespace, pictures: Pictures) -> Path:
     """The packed data set, made if it is not there."""
     builtin = pictures.source.startswith("builtin:")

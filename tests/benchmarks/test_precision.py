@@ -38,7 +38,9 @@ def test_what_is_kept_is_not_trained_again(precision: ModuleType, tmp_path: Path
     wanted = precision.Trial("codes", "cifar10", 10, "bf16", 1)
     wanted.kept.write_text('{"trials": [{"precision": "bf16", "seed": 1}]}')
     monkeypatch.setattr(precision, "prepared", lambda *_: pytest.fail("it was to be left alone"))
+    before = wanted.kept.read_bytes()
     precision.run(argparse.Namespace(), wanted, threading.Lock())
+    assert wanted.kept.read_bytes() == before
 
 
 @pytest.mark.parametrize(("off", "words"), [(0.5, "may be none"), (50.0, "more than chance")])
