@@ -1,6 +1,7 @@
 """The best pictures for so many minutes of two cores: every attempt and what came of it, also of those that lost.
 
     python benchmarks/quality.py run ATTEMPT... --on emoji cifar10 cats --minutes 10 --seeds 0 --jobs 2
+    python benchmarks/quality.py run ATTEMPT... --minutes 60 --longer 30
     python benchmarks/quality.py list
     python benchmarks/quality.py page
 
@@ -11,6 +12,8 @@ folders and from what a person who looked at the grids wrote into `benchmarks/qu
 
 `--minutes` are minutes of two cores, start-up included. With `--jobs 2` two trainings go side by side, each on one
 thread for twice as long: as many seconds of processor time, and nothing lost to threads that wait for each other.
+`--longer 30` goes on with a copy of the same attempt's run of 30 minutes instead of beginning anew: the same run, to the
+bit, where the rate is constant, and refused elsewhere.
 """
 
 from __future__ import annotations
@@ -21,7 +24,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -199,13 +202,17 @@ def first(pictures: Path, count: int) -> np.ndarray:
 def ours(options: argparse.Namespace, job: Job, data: Path, work: Path, minutes: float) -> dict[str, Any]:
     """A recipe."""
     folder, on = work / "run", SETS[job.on]
-    if not folder.exists():
+    if not folder.exists() and options.longer is not None:
+        go_on(options, replace(job, minutes=options.longer), folder, minutes)
+    elif not folder.exists():
         words = ["--data", data, "--out", folder, "--budget", f"{minutes:g}m", "--seed", str(job.seed), "--threads", str(options.threads)]
         command(options, "train", *ATTEMPTS[job.attempt].command(on), *words, "--quiet")
     facts: dict[str, Any] = {"scores": scores(options, [folder], work)}
     row = compare([open_run(folder)]).rows[0]
     facts |= {key: row[key] for key in ("images", "seconds", "cpu_seconds", "parameters", "health")}
     facts["settings"] = [*ATTEMPTS[job.attempt].command(on)]
+    if options.longer is not None:
+        facts["went_on_from_minutes"] = options.longer
     job.kept.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(folder / "config.yaml", job.kept / "config.yaml")
     latest = read_png(open_run(folder).grids()[-1][1])
@@ -213,6 +220,25 @@ def ours(options: argparse.Namespace, job: Job, data: Path, work: Path, minutes:
         raise UserError(f"{folder} has no grid")
     webp(job.kept / "grid.webp", latest)
     return facts
+
+
+def go_on(options: argparse.Namespace, shorter: Job, folder: Path, minutes: float) -> None:
+    """A shorter run's copy, trained for `minutes` in all.
+
+    Raises:
+        UserError: there is no such run, it did not end, or its rate depends on its length.
+    """
+    older = open_run(options.work / "quality" / shorter.on / shorter.name / "run")
+    status, schedule = older.status(), older.config().schedule
+    if status is None or status.state != "finished":
+        raise UserError(f"{older.path} did not end: train it first, with --minutes {shorter.minutes:g}")
+    if schedule.kind != "constant":
+        raise UserError(f"{older.path} has a {schedule.kind} rate, which depends on its length: leave out --longer")
+    copy = folder.with_name("copying")
+    shutil.rmtree(copy, ignore_errors=True)
+    shutil.copytree(older.path, copy)
+    copy.rename(folder)
+    command(options, "train", "--resume", folder, "--budget", f"{minutes:g}m", "--quiet")
 
 
 def scores(options: argparse.Namespace, what: Sequence[str | Path], work: Path) -> dict[str, Any]:
@@ -312,6 +338,7 @@ def main() -> int:
     running.add_argument("--on", nargs="+", choices=SETS, default=list(SETS))
     running.add_argument("--minutes", type=float, default=10, help="of two cores")
     running.add_argument("--seeds", type=int, nargs="+", default=[0])
+    running.add_argument("--longer", type=float, metavar="MINUTES", help="go on with the runs of so many minutes")
     running.add_argument("--jobs", type=int, choices=(1, 2), default=2, help="trainings side by side")
     running.add_argument("--pictures", type=Path, default=Path("../shared/data"), help="folder of the real pictures")
     running.add_argument("--work", type=Path, default=Path("runs/quality"), help="where data sets and runs are")
@@ -325,6 +352,8 @@ def main() -> int:
         for name, attempt in ATTEMPTS.items():
             print(f"{name:20} {attempt.recipe} {' '.join((*attempt.changes, *attempt.conditional))}")
         return 0
+    if options.longer is not None and not (0 < options.longer < options.minutes and PLAIN not in options.attempts):
+        parser.error(f"--longer is less than --minutes, and of recipes: {PLAIN} can't go on")
     options.work, options.threads = options.work.resolve(), 2 // options.jobs
     jobs = [Job(a, on, options.minutes, seed) for seed in options.seeds for on in options.on for a in options.attempts]
     return train_all(options, [job for job in jobs if not (job.kept / "facts.json").exists()])

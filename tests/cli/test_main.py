@@ -96,6 +96,7 @@ sys.exit(f"loaded {{found}}" if found else 0)
         (["train", "dcgan64", "--data", "x", "--set", "sede=1"], ['did you mean "seed"']),
         (["train", "dcgan64", "--data", "x", "--set", "seed"], ["key.sub=value"]),
         (["train", "--resume", "x", "--batch", "3"], ["leave out --batch"]),
+        (["train", "--resume", "x", "--images", "5", "--budget", "3m"], ["--images and --budget each say how long"]),
         (["train", "dcgan64", "--resume", "x", "--data", "y", "--dry-run"], ["leave out RECIPE, --data, --dry-run"]),
         (["train", "dcgan64", "extra", "--data", "x"], ["extra"]),
         (["prepare", "x"], ["OUT"]),

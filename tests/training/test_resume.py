@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -249,6 +250,13 @@ def test_signals_save_and_say_how_to_go_on(packed: Path, tmp_path: Path, number:
     assert saved["images"] == status.images > 0
 
 
+@pytest.fixture(scope="module")
+def imported(packed: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """What a first training imports and compiles takes seconds of a budget, which tests count in seconds."""
+    ganvas.train(config(data=packed, train__images=16), out=tmp_path_factory.mktemp("first") / "run", quiet=True)
+
+
+@pytest.mark.usefixtures("imported")
 def test_a_budgets_plan_is_replayed(packed: Path, tmp_path: Path) -> None:
     planned = config(data=packed, train__budget="4s", schedule={"kind": "linear"}, log__every=1000, samples__every=100000)
     ganvas.train(planned, out=tmp_path / "whole", quiet=True)
@@ -265,12 +273,58 @@ def test_a_budgets_plan_is_replayed(packed: Path, tmp_path: Path) -> None:
     check_equal(tmp_path / "whole", tmp_path / "part")
 
 
+@pytest.mark.usefixtures("imported")
 def test_a_budget_ends_in_time(packed: Path, tmp_path: Path) -> None:
     begun = time.time()
     run = ganvas.train(config(data=packed, train__budget="3s", samples__every=100000), out=tmp_path / "run", quiet=True)
     assert run.state == "finished"
     # Not a speed: that the plan, made of measured rates, holds. The margin is for a machine that others use too.
     assert 1.5 < time.time() - begun < 6
+
+
+@pytest.mark.usefixtures("imported")
+@pytest.mark.parametrize("length", [{"images": 96}, {"budget": "2s"}])
+def test_a_finished_run_given_more_time_equals_one_that_had_it(packed: Path, tmp_path: Path, length: dict[str, Any]) -> None:
+    run = ganvas.train(config(data=packed, train=length | {"batch": 16}), out=tmp_path / "part", quiet=True)
+    seconds = run.folder.status().seconds  # type: ignore[union-attr]
+    longer = ganvas.resume(run.path, budget=f"{seconds + 2:.1f}s", quiet=True)
+    assert longer.state == "finished"
+    assert longer.images > run.images
+    assert longer.folder.config().train.budget == f"{seconds + 2:.1f}s"
+    # Not a speed: that it took the time it was given. The margin is for a machine that others use too.
+    assert seconds + 0.5 < longer.folder.status().seconds < seconds + 5  # type: ignore[union-attr]
+    ganvas.train(config(data=packed, train={"images": longer.images, "batch": 16}), out=tmp_path / "whole", quiet=True)
+    check_equal(tmp_path / "whole", tmp_path / "part")
+
+
+@pytest.mark.usefixtures("imported")
+def test_a_finished_run_says_how_it_could_be_longer(packed: Path, tmp_path: Path) -> None:
+    run = ganvas.train(config(data=packed, train={"budget": "2s", "batch": 16}), out=tmp_path / "run", quiet=True)
+    assert f"ganvas train --resume {run.path} --budget 4s (all that" in run.message
+
+
+def test_passes_can_be_the_new_length(packed: Path, tmp_path: Path) -> None:
+    run = ganvas.train(config(data=packed, train__images=96), out=tmp_path / "run", quiet=True)
+    assert ganvas.resume(run.path, epochs=2, quiet=True).images == 160  # of 80 pictures
+    assert run.folder.config().train.images is None
+
+
+@pytest.mark.parametrize(
+    ("length", "words"),
+    [
+        ({"images": 64}, r"has shown 96 pictures already.* 64 pictures would be fewer"),
+        ({"epochs": 0.5}, r"has shown 96 pictures already.* 0.5 passes, 40 pictures, would be fewer"),
+        ({"budget": "0.001s"}, r"has trained for \d+s already.* give more than 0.001s"),
+        ({"budget": "1h", "images": 200}, r"images and budget each say how long"),
+        ({"budget": "soon"}, r'"soon" is no duration'),
+    ],
+)
+def test_a_length_that_a_run_has_behind_it_is_refused(packed: Path, tmp_path: Path, length: dict[str, Any], words: str) -> None:
+    run = ganvas.train(config(data=packed, train__images=96), out=tmp_path / "run", quiet=True)
+    with pytest.raises(UsageError, match=words):
+        ganvas.resume(run.path, **length, quiet=True)
+    assert run.folder.config().train.images == 96
+    assert run.folder.status().state == "finished"  # type: ignore[union-attr]
 
 
 def test_stop_after_leaves_the_length_alone(packed: Path, tmp_path: Path) -> None:

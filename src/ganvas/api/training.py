@@ -177,6 +177,8 @@ def resume(
     run: AnyPath,
     *,
     images: int | None = None,
+    epochs: float | None = None,
+    budget: str | None = None,
     stop_after: float | None = None,
     family: Family | None = None,
     quiet: bool = False,
@@ -184,23 +186,32 @@ def resume(
 ) -> Run:
     """Go on with a run from its last checkpoint; the result equals that of a run that never stopped.
 
+    At most one of `images`, `epochs` and `budget` gives it a new length, in place of that of its config; each counts
+    what it has behind it.
+
     Args:
         run: the run folder.
-        images: a new length in pictures seen.
+        images: pictures seen in all.
+        epochs: passes over the training pictures in all.
+        budget: time in all, such as `2h`, over all sessions.
         stop_after: as for `train`.
         family: the run's own family, where it has one.
         quiet: no progress.
         started: as for `train`.
 
     Raises:
+        UsageError: two lengths, or one that the run has behind it already.
         RunError: no run, a damaged checkpoint, other data, or another process trains it.
         TrainingFailed: NaN or Inf.
     """
     begun = time.time() if started is None else started
     runs.open_run(run)
+    length = {name: value for name, value in (("images", images), ("epochs", epochs), ("budget", budget)) if value is not None}
+    if len(length) > 1:
+        raise UsageError(f"{' and '.join(length)} each say how long to train: give one of them")
     from ganvas.verbs import training
 
-    folder, outcome = training.go_on(Path(run), images=images, stop_after=stop_after, family=family, started=begun, quiet=quiet)
+    folder, outcome = training.go_on(Path(run), length=length, stop_after=stop_after, family=family, started=begun, quiet=quiet)
     return Run(folder, outcome.state, outcome.images, training.message(folder, outcome))
 
 

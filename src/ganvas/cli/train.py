@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from ganvas.auto.choice import Choice
     from ganvas.config.run import RunConfig
 
-_RESUMABLE = ("resume", "images", "stop_after", "quiet")
 _OVERRIDES = {
     "images": "train.images",
     "epochs": "train.epochs",
@@ -27,6 +26,8 @@ _OVERRIDES = {
     "threads": "train.threads",
 }
 _LENGTHS = ("images", "epochs", "budget")
+_RESUMABLE = ("resume", *_LENGTHS, "stop_after", "quiet")
+_WITH_RESUME = "only a new length (--images, --epochs or --budget, in all), --stop-after and --quiet go with it"
 _AUTO = "auto"
 _NO_PICTURES = "there are no pictures to learn from: give --data FOLDER, or --data builtin:emoji for a first try"
 
@@ -40,6 +41,7 @@ _NO_PICTURES = "there are no pictures to learn from: give --data FOLDER, or --da
     ganvas train mine.yaml --data data/pets --images 500k --set family.latent.size=128
     ganvas train --from runs/00002-emoji-emoji --data ~/200-dogs --budget 20m --freeze 2
     ganvas train --resume runs/00001-dcgan64-pictures
+    ganvas train --resume runs/00001-auto-pictures --budget 2h
     """,
 )
 @click.argument("recipe", metavar="[RECIPE|FILE.yaml|auto]", required=False)
@@ -57,9 +59,7 @@ _NO_PICTURES = "there are no pictures to learn from: give --data FOLDER, or --da
 @click.option("--device", metavar="D", help="auto, cpu, cuda, cuda:1 or mps.")
 @click.option("--precision", type=click.Choice(["auto", "fp32", "bf16"]), help="Numbers that the networks compute with.")
 @click.option("--threads", type=click.IntRange(1), metavar="N", help="Processor threads.  [default: one for each core]")
-@click.option(
-    "--resume", metavar="RUN", type=click.Path(path_type=Path), help="Go on with a run; only --images, --stop-after and --quiet go with it."
-)
+@click.option("--resume", metavar="RUN", type=click.Path(path_type=Path), help=f"Go on with a run; {_WITH_RESUME}.")
 @click.option(
     "--from",
     "older",
@@ -93,10 +93,12 @@ def train(
     seconds = None if stop_after is None else parse_duration(stop_after)
     if resume is not None:
         _only_resumable(ctx)
+        _one_length(ctx, changes)
         with results_only():
             from ganvas import api
 
-            run = api.resume(resume, images=changes["images"], stop_after=seconds, quiet=quiet, started=ctx.obj)
+            length = {name: changes[name] for name in _LENGTHS}
+            run = api.resume(resume, **length, stop_after=seconds, quiet=quiet, started=ctx.obj)
         return _conclude(run)
     _check(ctx, changes, older, freeze)
     config: RunConfig | Choice
@@ -129,15 +131,18 @@ def _only_resumable(ctx: click.Context) -> None:
     given = [p for p in ctx.command.params if ctx.params.get(p.name or "") not in (None, (), False) and p.name not in _RESUMABLE]
     if given:
         names = ", ".join("RECIPE" if isinstance(p, click.Argument) else p.opts[-1] for p in given)
-        raise click.UsageError(
-            f"--resume goes on with a run as it was configured: leave out {names} (only --images, --stop-after and --quiet go with it)", ctx
-        )
+        raise click.UsageError(f"--resume goes on with a run as it was configured: leave out {names} ({_WITH_RESUME})", ctx)
 
 
 def _check(ctx: click.Context, changes: dict[str, Any], older: Path | None, freeze: int | None) -> None:
     """Refuse options that do not go together."""
     if freeze is not None and older is None:
         raise click.UsageError("--freeze keeps layers of an older run as they were: name it with --from RUN", ctx)
+    _one_length(ctx, changes)
+
+
+def _one_length(ctx: click.Context, changes: dict[str, Any]) -> None:
+    """Refuse two."""
     lengths = [f"--{name}" for name in _LENGTHS if changes[name] is not None]
     if len(lengths) > 1:
         raise click.UsageError(f"{' and '.join(lengths)} each say how long to train: give one of them", ctx)

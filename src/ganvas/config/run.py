@@ -10,7 +10,7 @@ from ganvas.config.base import Part
 from ganvas.config.data import AugmentConfig, DataConfig
 from ganvas.config.family import Family, GanConfig
 from ganvas.config.optim import Ema, EmaConfig, PlateauSchedule, Schedule, ScheduleConfig
-from ganvas.units import parse_duration
+from ganvas.units import format_duration, parse_duration
 
 
 class TrainConfig(Part):
@@ -42,6 +42,13 @@ class TrainConfig(Part):
         if len(given) != 1:
             raise ValueError(f"exactly one of images, epochs and budget says how long to train, not {' and '.join(given) or 'none'}")
         return self
+
+    @property
+    def twice(self) -> str:
+        """The option of `ganvas train --resume` that makes the run twice as long."""
+        if self.budget is not None:
+            return f"--budget {format_duration(2 * parse_duration(self.budget))}"
+        return f"--images {2 * self.images}" if self.images is not None else f"--epochs {2 * (self.epochs or 0):g}"
 
 
 class LogConfig(Part):

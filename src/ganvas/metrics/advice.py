@@ -181,6 +181,10 @@ def _roll_back(config: RunConfig | None) -> str | None:
     return "from now on, go back by itself when it happens: --set on_collapse=rollback"
 
 
+def _longer(config: RunConfig | None) -> str | None:
+    return f"twice the time: `ganvas train --resume RUN {config.train.twice if config else '--images N'}`; recall rises late"
+
+
 def _mix(config: RunConfig | None) -> str | None:
     """For families whose new pictures are made of real ones' codes."""
     codes = None if config is None else getattr(config.family, "codes", None)
@@ -197,7 +201,6 @@ def _no_codes(config: RunConfig | None) -> str | None:
 
 _BEST = _say("the best checkpoint is kept: `ganvas sample` and `ganvas evaluate` use it")
 _PATIENCE = _say("patience: look again later; nothing is wrong with a young run")
-_LONGER = _say("more time: `ganvas train --resume RUN --images N` goes on; recall rises late")
 _SHORTER = _say("a shorter training: copies come of showing each picture often")
 _LOOK = _say("look at them: `ganvas neighbours RUN` shows each beside what it is near to")
 _PICTURES = _say("more pictures: a few thousand at least, better tens of thousands")
@@ -207,8 +210,8 @@ REMEDIES: dict[str, tuple[Remedy, ...]] = {
     "dead pictures": (_clip, _tanh, _batch_norm, _adam, _lower_rates, _momentum, _spectral_norm, _roll_back),
     "noise": (_clip, _adam, _lower_rates, _batch_norm, _momentum, _spectral_norm, _roll_back),
     "not finite": (_adam, _lower_rates, _clip, _momentum, _say("full precision: --precision fp32"), _roll_back),
-    "little recall": (_LONGER, _latent, _augment, _batch),
-    "little recall in the end": (_LONGER, _latent, _augment, _batch),
+    "little recall": (_longer, _latent, _augment, _batch),
+    "little recall in the end": (_longer, _latent, _augment, _batch),
     "frozen": (_higher_rate, _clip, _lower_rate_d, _spectral_norm, _penalty, _batch_norm),
     "restless": (_lower_rates, _momentum, _average, _spectral_norm, _penalty),
     "discriminator wins": (_augment, _lower_rate_d, _smooth, _spectral_norm, _penalty),

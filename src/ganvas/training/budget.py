@@ -21,12 +21,12 @@ class Plan:
     """The total of a run and, for a budget, when it was decided."""
 
     def __init__(self, total: int | None, budget: float | None, batch: int, file: Path | None = None):
-        """`total` pictures, or a `budget` in seconds; `file` keeps the decisions."""
+        """`total` pictures, or a `budget` in seconds; `file` keeps the decisions. Those that were made for another budget are dropped."""
         self.budget, self.batch, self._file = budget, batch, file
         self.decisions: list[tuple[int, int]] = [] if total is None else [(0, total)]
         self._reviewed = 0
         self._complete = False
-        if budget is not None and file is not None and (kept := read_json(file)):
+        if budget is not None and file is not None and (kept := read_json(file)) and kept.get("budget_seconds") == budget:
             self.decisions = [(int(at), int(planned)) for at, planned in kept["decisions"]]
             self._complete = bool(kept.get("complete"))
 
@@ -43,6 +43,15 @@ class Plan:
         """Keep a decision."""
         self.decisions.append((images, max(images, total)))
         self._write()
+
+    def prolong(self, images: int, spent: float) -> None:
+        """Plan anew what a run that has trained for `spent` seconds is to show, by its pace so far: it was given this budget only now."""
+        if self.budget is None:
+            return
+        self.decisions, self._reviewed, self._complete = [], 0, False
+        if images and spent > 0:
+            steps = int(max(0.0, self.budget - spent) * images / spent / self.batch)
+            self.decide(images, images + steps * self.batch)
 
     def forget(self, images: int) -> None:
         """A budget's decisions after `images` were of a stretch that was rolled back: its time is gone, its pictures are not."""

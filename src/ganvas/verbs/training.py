@@ -6,7 +6,7 @@ import contextlib
 import os
 import platform
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -262,15 +262,13 @@ def health_hook(setting: Setting) -> HealthMonitor:
 
 
 def go_on(
-    path: Path, *, images: int | None, stop_after: float | None, family: Family | None, started: float, quiet: bool
+    path: Path, *, length: Mapping[str, Any], stop_after: float | None, family: Family | None, started: float, quiet: bool
 ) -> tuple[RunFolder, Outcome]:
-    """Resume a run; see `ganvas.resume`."""
+    """Resume a run, of another `length` if one of `io.LENGTHS` is given; see `ganvas.resume`."""
     folder = runs.open_run(path)
     with sole_writer(folder):
-        config = folder.config()
-        if images is not None:
-            train = config.train.model_copy(update={"images": images, "epochs": None, "budget": None})
-            config = config.model_copy(update={"train": train})
+        before = folder.config()
+        config = io.load(str(folder.config_file), (), {f"train.{name}": value for name, value in length.items()}) if length else before
         made = folder.provenance()
         custom = "." in made.get("family", "")
         if custom and family is None:
@@ -278,11 +276,15 @@ def go_on(
         saved = Checkpoint(folder.checkpoints / "last") if has_checkpoint(folder) else None
         setting = prepare_setting(same_data(config, made), family, quiet)
         check_same(setting, made, folder)
-        if images is not None:
+        longer = config.train != before.train
+        if longer:
+            check_longer(setting, saved, folder)
             write_config(folder, config)
         trainer = build_trainer(setting, folder, started, quiet)
         if saved is not None:
             trainer.load(saved)
+            if longer:
+                trainer.plan.prolong(saved.images, saved.facts["seconds"])
         else:
             # It ended before its first checkpoint: from the start again, with the plan that it had.
             folder.forget(-1)
@@ -317,6 +319,31 @@ def check_same(setting: Setting, made: dict[str, Any], folder: RunFolder) -> Non
         )
 
 
+def check_longer(setting: Setting, saved: Checkpoint | None, folder: RunFolder) -> None:
+    """A length that the run has behind it already is refused.
+
+    Raises:
+        UsageError: it has shown more pictures, or trained for longer.
+    """
+    if saved is None:
+        return
+    train, seconds = setting.config.train, saved.facts["seconds"]
+    if train.budget is not None:
+        if parse_duration(train.budget) <= seconds:
+            raise UsageError(
+                f"{folder.path} has trained for {format_duration(seconds)} already, and a budget is a run's time in all: "
+                f"give more than {train.budget}, such as {format_duration(2 * seconds)}"
+            )
+        return
+    total = train.images if train.images is not None else round((train.epochs or 0) * len(setting.data.split("train")))
+    if total < saved.images:
+        asked = f"{total:,} pictures" if train.images is not None else f"{train.epochs:g} passes, {total:,} pictures,"
+        raise UsageError(
+            f"{folder.path} has shown {saved.images:,} pictures already, and a run's length is all that it shows: "
+            f"{asked} would be fewer; give more than it has shown"
+        )
+
+
 def finish(folder: RunFolder, outcome: Outcome) -> Outcome:
     """Write the report of a session that ended."""
     from ganvas.metrics.report import write_report
@@ -338,6 +365,7 @@ def message(folder: RunFolder, outcome: Outcome) -> str:
     if outcome.state == "finished":
         nexts = (f"evaluate {folder.path}", f"neighbours {folder.path}", f"sample {folder.path} pictures")
         lines.append("next    " + "    ".join(f"ganvas {words}" for words in nexts))
+        lines.append(f"longer  ganvas train --resume {folder.path} {folder.config().train.twice} (all that it has behind it counts)")
     else:
         lines.append(f"go on   ganvas train --resume {folder.path}")
     return "\n".join(lines)
