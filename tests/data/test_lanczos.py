@@ -16,10 +16,13 @@ from ganvas.data.lanczos import REDUCING_GAP, Lanczos, load
 from ganvas.data.prepare import prepare
 
 
-@pytest.fixture(scope="module")
-def lanczos(tmp_path_factory) -> Lanczos:
+@pytest.fixture(scope="module", params=[{"avx512bw", "avx2"}, {"avx2"}, set()], ids=["all instructions", "avx2", "none"])
+def lanczos(request, tmp_path_factory) -> Lanczos:
+    """Compiled for what this processor has of some vector instructions."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("GANVAS_CACHE", str(tmp_path_factory.mktemp("cache")))
+        known = native.instructions() & request.param
+        patch.setattr(native, "instructions", lambda: known)
         made = load()
     if made is None:
         assert next(filter(shutil.which, native.COMPILERS), None) is None, "there is a compiler: the resizing should have been made"
