@@ -13,6 +13,8 @@ import ganvas as package
 from ganvas.auto.choose import choose
 from ganvas.auto.expected import Tried, sentence, tried
 from ganvas.auto.pictures import Looks
+from ganvas.config import CodedConfig
+from ganvas.config.run import RunConfig
 from ganvas.errors import UsageError
 from ganvas.runs import open_run
 
@@ -40,6 +42,21 @@ def test_what_was_asked_for_stands(packed: Path) -> None:
     assert (config.train.batch, config.augment.flip, config.seed, config.train.budget) == (8, False, 7, "30m")
     assert config.family.generator.labels is None
     assert not {"batch", "mirroring"} & {reason.what for reason in choice.reasons}
+
+
+def test_a_warm_up_is_planned_by_its_own_pace(packed: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def pace(config: RunConfig, *_: object, settled: bool = True) -> float:
+        assert isinstance(config.family, CodedConfig)
+        assert config.family.codes.warmup > 0
+        return 100.0 if settled else 250.0
+
+    monkeypatch.setattr("ganvas.auto.choose.pace", pace)
+    choice = choose(packed, overrides={"train.budget": "10m"}, quiet=True)
+    assert isinstance(choice.config.family, CodedConfig)
+    warm = choice.config.family.codes.warmup
+    assert warm == int(54_000 / (1 + 1 / 2.5))  # half of the pictures: 54,000 could be shown without
+    assert choice.pictures_shown == 54_000 + int(warm * (1 - 1 / 2.5))
+    assert f"{warm:,} of them by their pixels, 2.5 times as fast" in choice.summary()
 
 
 def test_a_setting_that_does_not_exist_is_told(packed: Path) -> None:

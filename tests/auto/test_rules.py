@@ -122,12 +122,15 @@ def test_lengths_in_time_and_in_pictures() -> None:
     passes = Length("3 passes", None, lambda count: 3 * count)
     assert passes.shown(100.0, 5000) == 15_000
     assert passes.takes(100.0, 5000) == pytest.approx(150 / 0.9)
-    assert passes.takes(100.0, 5000, 6000) == pytest.approx((9000 + 6000 / rules.WARM_UP) / 100 / 0.9)
+    assert passes.takes(100.0, 5000, 6000, 3.0) == pytest.approx((9000 + 6000 / 3) / 100 / 0.9)
 
 
+@pytest.mark.parametrize("faster", [1.0, 3.0])
 @pytest.mark.parametrize("shown", [900, 60_000, 79_999, 400_000])
-def test_a_warm_up_is_half_of_a_short_run_and_takes_the_time_that_is_planned(shown: int) -> None:
-    total, warm = rules.planned(shown, 60_000, HALF_HOUR)
-    assert warm == 60_000 if shown >= 80_000 else warm == pytest.approx(total / 2, abs=2)
-    assert total - warm + warm / rules.WARM_UP == pytest.approx(shown, abs=2)
-    assert rules.planned(shown, 60_000, Length("3 passes", None, lambda count: 3 * count)) == (shown, min(60_000, shown // 2))
+def test_a_warm_up_is_half_of_a_short_run_and_takes_the_time_that_is_planned(shown: int, faster: float) -> None:
+    total, warm = rules.planned(shown, 60_000, HALF_HOUR, faster)
+    assert warm == min(60_000, int(shown / (1 + 1 / faster)))
+    if warm < 60_000:
+        assert warm == pytest.approx(total / 2, abs=2)
+    assert total - warm + warm / faster == pytest.approx(shown, abs=2)
+    assert rules.planned(shown, 60_000, Length("3 passes", None, lambda count: 3 * count), faster) == (shown, min(60_000, shown // 2))

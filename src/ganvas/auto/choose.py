@@ -66,9 +66,11 @@ def choose(data: str | Path, *, settings: Iterable[str] = (), overrides: Mapping
     reasons += decided
     chosen = _base(str(data), recipe, keys, given)
     fast = pace(chosen, len(packed.classes), device, precision)
-    shown, warm = length.shown(fast, seen.pictures), 0
+    shown, warm, faster = length.shown(fast, seen.pictures), 0, 1.0
     if isinstance(chosen.family, CodedConfig) and chosen.family.codes.warmup:
-        shown, warm = rules.planned(shown, chosen.family.codes.warmup, length)
+        begun = _base(str(data), recipe, {**keys, "family.codes.fitted": rules.LEAST_LOOKED_AT}, given)
+        faster = max(1.0, pace(begun, len(packed.classes), device, precision, settled=False) / fast)
+        shown, warm = rules.planned(shown, chosen.family.codes.warmup, length, faster)
         keys |= {"family.codes.warmup": warm}
     average, reason = rules.average(shown)
     if "ema" not in {key.partition(".")[0] for key in given}:
@@ -78,8 +80,9 @@ def choose(data: str | Path, *, settings: Iterable[str] = (), overrides: Mapping
     if isinstance(chosen.family, InstanceConfig | CodedConfig):
         keys |= rules.looked_at(shown, chosen.family.codes.fitted)
     chosen = _base(str(data), recipe, keys, given)
-    seconds = length.takes(fast, seen.pictures, warm)
-    reasons.append(_machine(fast, shown, warm, seen.pictures, seconds, length, f"{device}, {precision}"))
+    seconds = length.takes(fast, seen.pictures, warm, faster)
+    sooner = f", {warm:,} of them by their pixels, {faster:.1f} times as fast" if warm else ""
+    reasons.append(_machine(fast, shown, seen.pictures, seconds, length, f"{device}, {precision}", sooner))
     return Choice(chosen, tuple(reasons), fast, shown, seconds, expected.sentence(seen, chosen.data.resolution, shown))
 
 
@@ -102,9 +105,8 @@ def _decide(seen: Looks, side: int, given: Mapping[str, Any]) -> tuple[str, dict
     return recipe, {"data.resolution": side, **keys}, reasons
 
 
-def _machine(fast: float, shown: int, warm: int, count: int, seconds: float, length: Length, machine: str) -> Reason:
+def _machine(fast: float, shown: int, count: int, seconds: float, length: Length, machine: str, sooner: str) -> Reason:
     passes = shown / max(1, count)
-    sooner = f", {warm:,} of them by their pixels, about {rules.WARM_UP} times as fast" if warm else ""
     takes = length.text if length.seconds is not None else f"about {format_duration(seconds)}"
     return Reason(
         "machine", machine, f"{fast:,.0f} pictures/s measured: about {shown:,} shown in {takes}, {passes:,.1f} times each{sooner}"

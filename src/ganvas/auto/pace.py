@@ -19,10 +19,11 @@ LONGEST = 5.0
 """Seconds after which no further step is timed."""
 
 
-def pace(config: RunConfig, classes: int, device: torch.device, precision: str) -> float:
+def pace(config: RunConfig, classes: int, device: torch.device, precision: str, *, settled: bool = True) -> float:
     """Real pictures per second of the config's steps, from the median step of a few on random pictures.
 
-    What a run does beside its steps (evaluations, checkpoints, grids) is not in it.
+    What a run does beside its steps (evaluations, checkpoints, grids) is not in it. `settled`: steps as those of a long run;
+    else as its first ones are, a warm-up's where it has one.
     """
     family = build_family(config.family, resolution=config.data.resolution, classes=classes, seed=config.seed, device=device)
     batch, side = config.train.batch, config.data.resolution
@@ -38,7 +39,7 @@ def pace(config: RunConfig, classes: int, device: torch.device, precision: str) 
         shown += batch
         return Batch(images, labels, shown - batch)
 
-    if isinstance(family, Settling):
+    if settled and isinstance(family, Settling):
         family.settle(Batch(images, labels, 0), state)
     rates: list[float] = []
     begun = time.perf_counter()

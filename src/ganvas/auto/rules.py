@@ -33,8 +33,6 @@ emoji 0.67, for single letters and digits 0.77 to 0.96, each on 200 to 2,000 pic
 KID while training 0.418 after 228,192 shown, and 0.495 mirrored after 241,216 (one run each)."""
 BATCH = 32
 LEAST_LOOKED_AT = 64
-WARM_UP = 3
-"""Times as many pictures are shown in the same time while they are compared by pixels alone (231 and 75 per second of one core)."""
 GRIDS = 16
 """Grids of fixed latents in a run, for its report's timeline."""
 SHARE = 0.9
@@ -60,9 +58,9 @@ class Length:
         """About how many pictures a run shows, at so many per second."""
         return self.pictures(count) if self.pictures is not None else int(SHARE * (self.seconds or 0) * rate)
 
-    def takes(self, rate: float, count: int, warm: int = 0) -> float:
-        """About how many seconds a run takes, `warm` of whose pictures are shown in a warm-up."""
-        return self.seconds if self.seconds is not None else (self.shown(rate, count) - _saved(warm)) / rate / SHARE
+    def takes(self, rate: float, count: int, warm: int = 0, faster: float = 1.0) -> float:
+        """About how many seconds a run takes, `warm` of whose pictures are shown in a warm-up, so many times `faster`."""
+        return self.seconds if self.seconds is not None else (self.shown(rate, count) - _saved(warm, faster)) / rate / SHARE
 
 
 def resolutions(sizes: Sizes) -> tuple[int, ...]:
@@ -154,23 +152,24 @@ def looked_at(shown: int, usual: int) -> dict[str, Any]:
     return {"family.codes.fitted": min(usual, max(LEAST_LOOKED_AT, shown // 20))}
 
 
-def planned(shown: int, usual: int, length: Length) -> tuple[int, int]:
+def planned(shown: int, usual: int, length: Length, faster: float) -> tuple[int, int]:
     """How many pictures are shown if some are shown in a warm-up, and how many of them in that: half of a short run's.
 
     Args:
         shown: how many are without.
         usual: how many are of a warm-up in a long run.
         length: what was asked for; only where that is a time, more are shown.
+        faster: how many times as many are shown in the same time in a warm-up.
     """
     if length.seconds is None:
         return shown, min(usual, shown // 2)
-    warm = min(usual, int(shown / (1 + 1 / WARM_UP)))
-    return shown + _saved(warm), warm
+    warm = min(usual, int(shown / (1 + 1 / faster)))
+    return shown + _saved(warm, faster), warm
 
 
-def _saved(warm: int) -> int:
+def _saved(warm: int, faster: float) -> int:
     """As many pictures could be shown after a warm-up in the time that it is shorter by."""
-    return int(warm * (1 - 1 / WARM_UP))
+    return int(warm * (1 - 1 / faster))
 
 
 def _round(value: float) -> int:

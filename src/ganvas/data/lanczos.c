@@ -36,7 +36,7 @@ static void store(int32_t first, int32_t second, int32_t to[2]) {
 
 #if defined(__AVX512BW__)
 
-#define TOGETHER 3
+#define TOGETHER 3 /* channels that are summed side by side: as many as the registers hold */
 
 typedef __m512i sums;
 
