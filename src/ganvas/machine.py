@@ -22,6 +22,7 @@ from ganvas.config.run import EvaluationConfig
 from ganvas.errors import UserError
 from ganvas.features.backbone import FEATURES, load_features
 from ganvas.nn.kernels import calls as kernels
+from ganvas.notebook import Shown
 from ganvas.training.device import choose_device, choose_precision, has_fast_bf16
 from ganvas.units import format_bytes
 
@@ -138,7 +139,7 @@ class Gpu:
 
 
 @dataclass(frozen=True)
-class Machine:
+class Machine(Shown):
     """What `ganvas doctor` says."""
 
     system: str

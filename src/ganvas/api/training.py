@@ -13,6 +13,7 @@ from ganvas.api.names import AnyPath
 from ganvas.config import io
 from ganvas.config.run import RunConfig
 from ganvas.errors import UsageError
+from ganvas.notebook import Shown
 from ganvas.runs import RunFolder, State
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, repr=False)
-class Run:
+class Run(Shown):
     """A run after a session of training."""
 
     folder: RunFolder
@@ -38,19 +39,17 @@ class Run:
     def __repr__(self) -> str:
         return self.message
 
-    def _repr_html_(self) -> str:
-        import base64
-        import html
+    def summary(self) -> str:
+        """What a user reads at the end."""
+        return self.message
 
-        grids = self.folder.grids()
-        text = f"<pre>{html.escape(self.message)}</pre>"
-        if grids:
-            text += f'<img src="data:image/png;base64,{base64.b64encode(grids[-1][1].read_bytes()).decode()}">'
-        return text
+    def written(self) -> list[Path]:
+        """The last grid."""
+        return [path for _, path in self.folder.grids()[-1:]]
 
 
 @dataclass(frozen=True)
-class TrainPlan:
+class TrainPlan(Shown):
     """What a training would do: `ganvas train --dry-run`."""
 
     config: RunConfig

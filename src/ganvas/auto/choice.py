@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ganvas.config.run import RunConfig
+from ganvas.notebook import Shown
 
 _COLUMN = 11
 
@@ -20,7 +21,7 @@ class Reason:
 
 
 @dataclass(frozen=True)
-class Choice:
+class Choice(Shown):
     """What `ganvas train` would do with some pictures where no recipe is named."""
 
     config: RunConfig

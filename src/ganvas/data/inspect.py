@@ -14,6 +14,7 @@ import numpy as np
 from ganvas.data.copies import Copies, near_duplicates
 from ganvas.data.packed import PackedDataset, Split, by_area
 from ganvas.data.verdict import Facts, Verdict, balance_in_words, judge
+from ganvas.notebook import Shown
 from ganvas.progress import Progress
 
 LUMA = (0.299, 0.587, 0.114)
@@ -101,7 +102,7 @@ class Pixels:
 
 
 @dataclass(frozen=True)
-class Inspection:
+class Inspection(Shown):
     """What `ganvas inspect` found."""
 
     path: str

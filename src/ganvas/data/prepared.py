@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from ganvas.data.layout import shown
+from ganvas.notebook import Shown
 from ganvas.units import format_duration
 
 
 @dataclass(frozen=True)
-class Prepared:
+class Prepared(Shown):
     """What `prepare` did, or found done."""
 
     path: Path

@@ -12,6 +12,7 @@ from ganvas.metrics import health, report_page
 from ganvas.metrics.curves import PLOTS, Points, draw_lines, figure, number, ordered, series
 from ganvas.metrics.report_page import escape, uri
 from ganvas.metrics.scores import ABOUT
+from ganvas.notebook import Shown
 from ganvas.runs import RunFolder
 from ganvas.sampling.grid import png, read_png
 from ganvas.units import format_duration, format_energy
@@ -32,7 +33,7 @@ PAGE_TITLE = "Runs compared"
 
 
 @dataclass(frozen=True)
-class Comparison:
+class Comparison(Shown):
     """Runs beside each other."""
 
     rows: tuple[dict[str, Any], ...]

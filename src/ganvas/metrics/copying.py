@@ -19,6 +19,7 @@ from ganvas.errors import UsageError
 from ganvas.metrics import intervals
 from ganvas.metrics.neighbours import Nearest
 from ganvas.metrics.reference import RealPictures
+from ganvas.notebook import Shown
 
 NEIGHBOURS = 50
 """A picture's nearest distance is held against the mean of so many (Carlini et al. 2023, arXiv 2301.13188, section 5.1)."""
@@ -74,7 +75,7 @@ class NearCopies(BaseModel):
     threshold_pixels: float
 
 
-class Memorisation(BaseModel):
+class Memorisation(Shown, BaseModel):
     """Whether a generator copies, with all that the answer depends on."""
 
     model_config = ConfigDict(frozen=True)

@@ -19,6 +19,7 @@ from ganvas.metrics.advice import advice
 from ganvas.metrics.checks import CHECKS, LIMITS, SOURCES, Check, Memory, Severity, Values
 from ganvas.metrics.curves import number
 from ganvas.metrics.signals import over_grids
+from ganvas.notebook import Shown
 from ganvas.runs import RunFolder
 from ganvas.sampling.grid import cells, read_png
 
@@ -150,7 +151,7 @@ def looks(*lines: Iterable[dict[str, Any]]) -> Iterator[tuple[int, dict[str, flo
 
 
 @dataclass(frozen=True)
-class Health:
+class Health(Shown):
     """A judgement with its reasons; None where the run holds nothing to judge by."""
 
     collapsed: bool | None

@@ -18,6 +18,7 @@ from ganvas.features.network import FeatureNetwork
 from ganvas.metrics.frechet import frechet_distance
 from ganvas.metrics.moments import Moments
 from ganvas.metrics.reference import Reference, check_reference
+from ganvas.notebook import Shown
 
 EPSILON = 1e-15
 PUBLIC_FEATURES = "inception-2015"
@@ -45,7 +46,7 @@ class BoardScore(Board):
     value: float
 
 
-class MiFid(BaseModel):
+class MiFid(Shown, BaseModel):
     """MiFID with all that it depends on."""
 
     model_config = ConfigDict(frozen=True)

@@ -16,6 +16,7 @@ from ganvas.metrics.artefacts import Artefacts
 from ganvas.metrics.memorisation import MiFid
 from ganvas.metrics.path_length import PathLength
 from ganvas.metrics.spectrum import SpectrumDifference
+from ganvas.notebook import Shown
 
 FORMAT = "ganvas-evaluation"
 VERSION = 2
@@ -212,7 +213,7 @@ class GivenPictures(BaseModel):
     classes: list[str] = Field(default=[], description="classes of their folders or names, where these are the data set's")
 
 
-class Evaluation(BaseModel):
+class Evaluation(Shown, BaseModel):
     """The scores of one set of generated pictures: the contents of evaluation.json. Keys that are not known are to be ignored."""
 
     model_config = ConfigDict(frozen=True)

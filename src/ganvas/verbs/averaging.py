@@ -15,6 +15,7 @@ from ganvas.config.optim import MAX_SIGMA, PowerEmaConfig
 from ganvas.errors import RunError, UsageError
 from ganvas.families.base import Family, StepState
 from ganvas.nn.spectral import follow
+from ganvas.notebook import Shown
 from ganvas.runs import average_name
 from ganvas.training import checkpoint
 from ganvas.training.ema import pass_fixed_latents, restimate_batch_norms
@@ -27,7 +28,7 @@ ROUGH = 0.1
 
 
 @dataclass(frozen=True)
-class Averaged:
+class Averaged(Shown):
     """A checkpoint that was made of averages."""
 
     run: Path

@@ -13,6 +13,7 @@ import torch
 from ganvas import artifact, runs
 from ganvas.errors import UsageError
 from ganvas.explore import animate, timeline, walks
+from ganvas.notebook import Shown
 from ganvas.sampling.grid import enlarged, grid, png, titled
 from ganvas.sampling.render import OfClass, class_labels, draw_latents
 from ganvas.verbs.model import Model, check_numbers, load
@@ -28,7 +29,7 @@ LARGE = 64
 
 
 @dataclass(frozen=True)
-class Written:
+class Written(Shown):
     """What a command wrote."""
 
     out: Path
@@ -43,6 +44,10 @@ class Written:
     def summary(self) -> str:
         """For people."""
         return "\n".join([self.text, *(str(path) for path in self.paths)])
+
+    def written(self) -> tuple[Path, ...]:
+        """The pictures."""
+        return self.paths
 
 
 def places(out: str | Path, formats: Sequence[Format] | None, names: Mapping[Format, str]) -> tuple[Path, dict[Format, Path]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import math
 from collections.abc import Iterator, Sequence
@@ -22,6 +21,7 @@ from ganvas.families import build_family
 from ganvas.families.base import Family, Judging
 from ganvas.machine import processor_name
 from ganvas.models.faster import engines, on_engine
+from ganvas.notebook import shown
 from ganvas.runs import RunFolder
 from ganvas.sampling.engines import REFERENCE, Choice, choose, remembered
 from ganvas.sampling.grid import grid, png
@@ -247,9 +247,7 @@ class Model:
         return self.draw(latents, labels, truncation, engine)
 
     def _repr_html_(self) -> str:
-        pictures = self.sample(16)
-        data = base64.b64encode(png(grid(np.asarray(pictures)))).decode()
-        return f'<p><b>{self.folder.path}</b>, {self.checkpoint.images:,} pictures seen</p><img src="data:image/png;base64,{data}">'
+        return shown(f"{self.folder.path}, {self.checkpoint.images:,} pictures seen", png(grid(np.asarray(self.sample(16)))))
 
 
 def fingerprint(module: nn.Module, parts: Sequence[str]) -> str:

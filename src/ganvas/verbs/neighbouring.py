@@ -18,6 +18,7 @@ from ganvas.metrics.copying import Memorisation
 from ganvas.metrics.neighbours_page import render, sheet
 from ganvas.metrics.report import write_report
 from ganvas.metrics.training_set import TrainingSet
+from ganvas.notebook import Shown
 from ganvas.runs import RunFolder, is_run, open_run
 from ganvas.sampling.grid import write_png
 from ganvas.training.device import choose_device, choose_precision, set_up
@@ -36,7 +37,7 @@ _BLOCK = 256
 
 
 @dataclass(frozen=True)
-class Neighbours:
+class Neighbours(Shown):
     """What was found, and where the page is."""
 
     memorisation: Memorisation

@@ -17,6 +17,7 @@ from ganvas.metrics.compare import compare as compare_runs
 from ganvas.metrics.curves import plot_files
 from ganvas.metrics.health import Health, judge
 from ganvas.metrics.report import write_report
+from ganvas.notebook import Shown
 from ganvas.runs import RunFolder
 from ganvas.sampling.grid import png, read_png
 from ganvas.verbs.evaluating import open_data
@@ -27,7 +28,7 @@ BESIDE = "real-beside-generated.png"
 
 
 @dataclass(frozen=True)
-class Reported:
+class Reported(Shown):
     """What was written."""
 
     report: Path

@@ -21,6 +21,7 @@ from ganvas.features.backbone import load_features
 from ganvas.metrics.evaluate import reference
 from ganvas.metrics.manifold import RealManifold
 from ganvas.metrics.memorisation import MiFid
+from ganvas.notebook import Shown
 from ganvas.progress import Progress
 from ganvas.runs import RunFolder
 from ganvas.sampling.engines import REFERENCE
@@ -84,7 +85,7 @@ class Wish:
 
 
 @dataclass(frozen=True)
-class Samples:
+class Samples(Shown):
     """What a call of sample wrote."""
 
     folder: Path
@@ -97,6 +98,10 @@ class Samples:
     def to_json(self) -> dict[str, Any]:
         """The record, with where the files are."""
         return {**self.record, "folder": str(self.folder), "grid": None if self.grid is None else str(self.grid)}
+
+    def written(self) -> tuple[Path, ...]:
+        """The grid."""
+        return () if self.grid is None else (self.grid,)
 
     def summary(self) -> str:
         """For people."""
