@@ -83,7 +83,7 @@ def test_fused_operators_have_the_gradient_of_plain_ones(pyramid: FrozenPyramid,
     torch.manual_seed(0)
     shape = torch.Size((3, 3, 64, 64))
     images = torch.rand(shape).mul(2).sub(1).contiguous(memory_format=torch.channels_last).bfloat16()
-    faster = pyramid._without_gradients(images)
+    faster = pyramid._without_gradients(images.shape)
     if faster is None:
         pytest.skip("this PyTorch has no fused operators")
     fused, plain = (_frozen_in_bf16(pyramid.full, which) for which in (faster, None))
@@ -97,6 +97,19 @@ def test_fused_operators_have_the_gradient_of_plain_ones(pyramid: FrozenPyramid,
             (got,), (wanted,) = torch.autograd.grad(y, a, direction), torch.autograd.grad(expected, b, direction)
             assert float((got - wanted).float().norm() / wanted.float().norm()) < 0.02
             x = expected.detach()
+
+
+def test_what_it_is_shown_first_changes_no_bits() -> None:
+    # A resumed run is shown other pictures first than one that was never stopped. Nearly grey ones lose most to rounding.
+    torch.manual_seed(0)
+    pictures = (torch.rand(2, 3, 64, 64) * 2 - 1).contiguous(memory_format=torch.channels_last)
+    found = []
+    with torch.autocast("cpu", torch.bfloat16):
+        for first in (0.02 * pictures, pictures):
+            fresh = FrozenPyramid()
+            fresh(first)
+            found.append(fresh(pictures))
+    assert all(torch.equal(a, b) for a, b in zip(*found, strict=True))
 
 
 def test_its_weights_do_not_learn(pyramid: FrozenPyramid) -> None:
