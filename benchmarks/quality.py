@@ -95,17 +95,21 @@ ADAM = (
     "family.optimizer_g.betas=[0.0,0.99]",
     "family.generator.spectral_norm=true",
 )
+CLASSES = ("family.classes=true",)
+TOGETHER = ("family.comparison.in_turn=false",)
 ATTEMPTS: Mapping[str, Attempt] = {
     "auto": Attempt("auto"),
     "dcgan": Attempt("dcgan{side}", conditional=EMBEDDED),
     "emoji": Attempt("emoji", unconditional=("family.generator.labels=null", "family.discriminator.labels=null")),
     "drawings": Attempt("drawings64", conditional=("family.classes=true",)),
-    "codes": Attempt("codes{side}", conditional=("family.classes=true",)),
+    "codes": Attempt("codes{side}", TOGETHER, CLASSES),
+    "codes-turns": Attempt("codes{side}", conditional=CLASSES),
     "codes-pixels": Attempt(
-        "codes{side}", ("family.codes.features=1", "family.codes.pixels=0.5", "augment.flip=false"), ("family.classes=true",)
+        "codes{side}", (*TOGETHER, "family.codes.features=1", "family.codes.pixels=0.5", "augment.flip=false"), CLASSES
     ),
-    "codes-mixtures": Attempt("codes{side}", ("family.codes.mixtures=0.5", "family.codes.blend=1"), ("family.classes=true",)),
-    "codes-drawings": Attempt("codes64-drawings", conditional=("family.classes=true",)),
+    "codes-mixtures": Attempt("codes{side}", (*TOGETHER, "family.codes.mixtures=0.5", "family.codes.blend=1"), CLASSES),
+    "codes-drawings": Attempt("codes64-drawings", TOGETHER, CLASSES),
+    "drawings-turns": Attempt("codes64-drawings", conditional=CLASSES),
     "sngan-diffaug": Attempt("sngan32-diffaug", conditional=("family.generator.labels=batchnorm", *PROJECTION)),
     "biggan-diffaug": Attempt("biggan64-diffaug", conditional=("family.generator.labels=shared", *PROJECTION)),
     "stylegan2": Attempt("stylegan2-{side}", conditional=EMBEDDED),

@@ -98,9 +98,9 @@ def test_a_share_of_the_fakes_is_made_of_mixtures_that_have_no_pair(monkeypatch:
         monkeypatch.setattr(of, name, outer)
     _, metrics = train(tiny(), 2, family=family)
     # Of a batch of 8: two codes with two pictures each, and four mixtures, which are of the classes of real pictures, too.
-    images, labels, features = seen["compared"]
+    images, labels, features, _ = seen["compared"]
     assert len(images) == len(features[0]) == 8
-    pairs, reals = seen["paired"]
+    pairs, reals, _ = seen["paired"]
     assert (len(pairs[0]), len(reals[0])) == (4, 2)
     assert torch.equal(pairs[0], features[0][:4])
     seed, stream, start, count, asked = seen["draw"]
@@ -117,8 +117,42 @@ def test_codes_are_the_same_by_maps_that_are_known_and_anew() -> None:
     torch.manual_seed(0)
     pictures = torch.rand(12, 3, 16, 16) * 2 - 1
     family.coder.fit(family.coder.features(pictures))
-    maps = family.comparison.maps(pictures)
+    maps = family.comparison.maps(pictures, family.comparison.input_sizes)
     assert torch.allclose(family.coder(pictures, maps[64]), family.coder(pictures), atol=1e-4)
+
+
+def test_sides_in_turn_see_what_both_see_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    sides = {"family__comparison__input_sizes": [64, 96], "family__codes__input_size": 96}
+    family = build(tiny(**sides, family__comparison__in_turn=True, family__comparison__refresh=2))
+    assert isinstance(family, Coded)
+    comparison = family.comparison
+    first, second = comparison.view(0), comparison.view(1)
+    assert (first.sides, second.sides, comparison.view(2)) == ((64,), (96,), first)
+    assert sorted({*first.groups, *second.groups}) == list(comparison.whole.groups) == list(comparison.memory.groups)
+    torch.manual_seed(0)
+    pictures = torch.rand(4, 3, 16, 16) * 2 - 1
+    comparison.fill(torch.rand(8, 3, 16, 16), None)
+    for view in (first, second):
+        assert float(view.weights.sum()) == pytest.approx(1.0)
+        whole = comparison.features(pictures, comparison.whole)
+        assert all(torch.equal(x, whole[group]) for x, group in zip(comparison.features(pictures, view), view.groups, strict=True))
+    # What both sides say together is the mean of what they say in turn.
+    said = [comparison.distance(pictures, None, step) for step in (0, 1)]
+    everything = build(tiny(**sides))
+    assert isinstance(everything, Coded)
+    everything.comparison.memory.load_state_dict(comparison.memory.state_dict())
+    assert torch.allclose(torch.stack(said).mean(0), everything.comparison.distance(pictures, None, 0), atol=1e-5)
+    seen: list[int] = []
+    inner = comparison.frozen
+
+    def forward(images: torch.Tensor) -> Any:
+        if images.requires_grad:
+            seen.append(images.shape[2])
+        return inner(images)
+
+    monkeypatch.setattr(comparison, "frozen", forward)
+    train(tiny(**sides), 3, family=family)
+    assert seen == [64, 96, 64]
 
 
 def test_one_picture_in_a_batch_is_enough() -> None:

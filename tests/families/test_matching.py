@@ -59,7 +59,7 @@ def test_what_is_compared_is_what_a_checkpoint_brings_back() -> None:
     other.load_state_dict(memory.state_dict())
     fakes, labels = [torch.randn(4, 3), torch.randn(4, 5)], torch.tensor([0, 0, 1, 1])
     for dtype in (torch.float32, torch.bfloat16):
-        first, second = (of.compared(of.by_rule(fakes), labels, dtype) for of in (memory, other))
+        first, second = (of.compared(of.by_rule(fakes), labels, dtype).mean(0) for of in (memory, other))
         assert torch.equal(first, second)
 
 
@@ -72,7 +72,7 @@ def test_bf16_changes_distances_little_where_the_numbers_lie_far_from_zero() -> 
         for batch in reals.split(40) * 2:
             memory.take([batch], None, dtype)
         moved = fakes.clone().requires_grad_()
-        distance = memory.compared(memory.by_rule([moved]), None, dtype)
+        distance = memory.compared(memory.by_rule([moved]), None, dtype)[0]
         distance.mean().backward()
         assert moved.grad is not None
         found.append((distance.detach(), moved.grad))

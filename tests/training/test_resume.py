@@ -135,6 +135,8 @@ SETTINGS = {
         "family__codes__remembered": 70,
         "family__codes__pixels": 1.0,
         "family__codes__warmup": 60,
+        "family__comparison__input_sizes": [64, 96],
+        "family__comparison__in_turn": True,
         "train__precision": "bf16",
     },
     "relativistic": {"recipe": "sngan32-diffaug", "family__loss": {"kind": "relativistic_hinge"}},

@@ -14,13 +14,15 @@ from ganvas.types import Batch
 
 WARM_UP = 3
 """Steps that choose kernels and fill caches."""
-STEPS = 6
+ROUND = 4
+"""Steps that are timed together: not all are alike, where real pictures are remembered or sides are seen in turn."""
+ROUNDS = 3
 LONGEST = 5.0
-"""Seconds after which no further step is timed."""
+"""Seconds after which no further round is begun."""
 
 
 def pace(config: RunConfig, classes: int, device: torch.device, precision: str, *, settled: bool = True) -> float:
-    """Real pictures per second of the config's steps, from the median step of a few on random pictures.
+    """Real pictures per second of the config's steps, from the median of a few rounds of them on random pictures.
 
     What a run does beside its steps (evaluations, checkpoints, grids) is not in it. `settled`: steps as those of a long run;
     else as its first ones are, a warm-up's where it has one.
@@ -41,17 +43,20 @@ def pace(config: RunConfig, classes: int, device: torch.device, precision: str, 
 
     if settled and isinstance(family, Settling):
         family.settle(Batch(images, labels, 0), state)
-    rates: list[float] = []
-    begun = time.perf_counter()
-    for step in range(WARM_UP + STEPS):
+
+    def take(steps: int) -> float:
         start, before = time.perf_counter(), shown
-        family.step(draw, state)
+        for _ in range(steps):
+            family.step(draw, state)
+            state.images, state.step = shown, state.step + 1
         _wait(device)
-        state.images, state.step = shown, state.step + 1
-        if step >= WARM_UP:
-            rates.append((shown - before) / (time.perf_counter() - start))
-        if rates and time.perf_counter() - begun > LONGEST:
-            break
+        return (shown - before) / (time.perf_counter() - start)
+
+    begun = time.perf_counter()
+    take(WARM_UP)
+    rates = [take(ROUND)]
+    while len(rates) < ROUNDS and time.perf_counter() - begun < LONGEST:
+        rates.append(take(ROUND))
     return statistics.median(rates)
 
 

@@ -20,6 +20,7 @@ class Comparison(Part):
     input_sizes: tuple[Side, ...] | None = Field(
         default=None, min_length=1, description="sides at which the frozen network sees pictures; null: their own, at least 64"
     )
+    in_turn: bool = Field(default=False, description="a step sees pictures at one of input_sizes, the next step at the next one")
     summaries: tuple[Summary, ...] = Field(
         default=("whole", "quarters", "deviations", "sixteenths", "pixels", "edges"),
         min_length=1,

@@ -17,6 +17,7 @@ from ganvas import rng
 from ganvas.config.family import CodedConfig
 from ganvas.families.base import Draw, StepState
 from ganvas.families.coding import Coder, Instances, begin, reduced, settle
+from ganvas.families.comparing import View
 from ganvas.families.fakes import learnt_classes, make
 from ganvas.families.matching import Alone
 from ganvas.families.samplers import InstanceSampler
@@ -65,19 +66,20 @@ class Coded(Alone):
         warming = state.images < self._warmup
         mixed = 0 if warming else int(self.codes.mixtures * len(batch.images))
         pairs = max(1, (len(batch.images) - mixed) // 2)
-        codes, reals = self._look(batch, pairs, state, remembers=not warming)
+        view = None if warming else self.comparison.view(state.step)
+        codes, reals = self._look(batch, pairs, state, view)
         labels = None if batch.labels is None else torch.cat([batch.labels[:pairs].repeat(2), batch.labels[pairs : pairs + mixed]])
         latents = [self._latents(codes, batch.start, state)]
         if mixed:
             latents.append(self._mixtures(None if labels is None else labels[2 * pairs :], batch.start, mixed, state))
         images = make(self.generator, torch.cat(latents), None, None, state)
         terms: dict[str, tuple[float, Tensor]] = {}
-        if not warming:
+        if view is not None:
             with state.autocast():
-                fakes = self.comparison.memory.by_rule(self.comparison.features(images))
-                terms["distance"] = 1.0, self.comparison.compared(images, labels, fakes).mean()
+                fakes = self.comparison.by_rule(self.comparison.features(images, view), view)
+                terms["distance"] = 1.0, self.comparison.compared(images, labels, fakes, view).mean()
             if self.codes.features:
-                terms["features"] = self.codes.features, self.comparison.paired([x[: 2 * pairs] for x in fakes], reals).mean()
+                terms["features"] = self.codes.features, self.comparison.paired([x[: 2 * pairs] for x in fakes], reals, view).mean()
         if warming or self.codes.pixels:
             first, second = images[: 2 * pairs].split(pairs)
             terms["pixels"] = self.codes.pixels or 1.0, _pixels(first, second, batch.images[:pairs])
@@ -86,23 +88,28 @@ class Coded(Alone):
         return {"loss_g": loss.detach(), **{name: term.detach() for name, (_, term) in terms.items()}}
 
     @torch.no_grad()
-    def _look(self, batch: Batch, pairs: int, state: StepState, *, remembers: bool) -> tuple[Codes, list[Tensor]]:
-        """Codes, and features by rule, of the first real pictures of a batch; where it is due, all of them are remembered.
+    def _look(self, batch: Batch, pairs: int, state: StepState, view: View | None) -> tuple[Codes, list[Tensor]]:
+        """Codes, and a view's features by rule, of the first real pictures of a batch; where it is due, all of them are remembered.
 
-        `remembers`: features are wanted; else codes are all that is made.
+        `view`: None where no features are wanted, and codes are all that is made.
         """
-        due = remembers and self.comparison.due(state.step)
+        due = view is not None and self.comparison.due(state.step)
         seen = batch.images if due else batch.images[:pairs]
         features: list[Tensor] = []
         with state.autocast():
-            maps = self.comparison.maps(seen) if remembers else {}
-            codes = self.coder(seen, maps.get(self.codes.input_size))
-            if remembers:
-                features = self.comparison.features(seen, maps)
-            if due:
-                self.comparison.take(seen, batch.labels, features)
+            if view is None:
+                codes = self.coder(seen)
+            else:
+                looked = self.comparison.whole if due else view
+                maps = self.comparison.maps(seen, looked.sides)
+                codes = self.coder(seen, maps.get(self.codes.input_size))
+                features = self.comparison.features(seen, looked, maps)
+                if due:
+                    self.comparison.take(seen, batch.labels, features)
+                    features = [features[group] for group in view.groups]
+                features = self.comparison.by_rule([x[:pairs] for x in features], view)
         self.instances.remember(codes, None if batch.labels is None else batch.labels[: len(seen)])
-        return codes[:pairs], self.comparison.memory.by_rule([x[:pairs] for x in features])
+        return codes[:pairs], features
 
     def _latents(self, codes: Codes, start: int, state: StepState) -> Tensor:
         """Two for each code, with noise as samples have."""

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
 from ganvas.config.matching import Comparison as ComparisonConfig
+from ganvas.config.matching import Summary
 from ganvas.features.pyramid import SMALLEST_INPUT, FrozenPyramid, resized
-from ganvas.features.summaries import spreads, summaries
+from ganvas.features.summaries import OF_PICTURES, spreads, summaries
 from ganvas.losses.matching import Points, distances, energy, points, score
 from ganvas.nn.reduced import is_bf16_on_cpu
 from ganvas.types import Images, Labels, PerImage
@@ -70,17 +72,21 @@ class Memory(nn.Module):
             # Each of these pictures is among those remembered, too.
             self.own[group] = between.sum() / max(1, between.numel() - count)
 
-    def by_rule(self, features: list[Tensor]) -> list[Tensor]:
-        """Features (B, D) of each group about their centres, in units of their spreads: as what follows takes them."""
-        return [self._by_rule(group, x) for group, x in enumerate(features)]
+    def by_rule(self, features: Sequence[Tensor], groups: Sequence[int] | None = None) -> list[Tensor]:
+        """Features (B, D) of all groups, or of some, about their centres, in units of their spreads: as what follows takes them."""
+        return [self._by_rule(group, x) for group, x in zip(self.groups if groups is None else groups, features, strict=True)]
 
-    def compared(self, fakes: list[Tensor], labels: Labels | None, dtype: torch.dtype = torch.float32) -> Tensor:
-        """How far fakes are from what is remembered: for each, the mean over the groups of its part in the energy distance."""
-        parts = [
-            energy(self._points(x, labels, dtype), known) - self.own[group]
-            for group, (x, known) in enumerate(zip(fakes, self._reals(dtype), strict=True))
-        ]
-        return torch.stack(parts).mean(0)
+    def compared(
+        self, fakes: Sequence[Tensor], labels: Labels | None, dtype: torch.dtype = torch.float32, groups: Sequence[int] | None = None
+    ) -> Tensor:
+        """Each fake's part in each group's energy distance from what is remembered, (groups, N), of (N, D) by the rule."""
+        reals = self._reals(dtype)
+        return torch.stack(
+            [
+                energy(self._points(x, labels, dtype), reals[group]) - self.own[group]
+                for group, x in zip(self.groups if groups is None else groups, fakes, strict=True)
+            ]
+        )
 
     def _taken(self, group: int) -> Tensor:
         return self.get_buffer(f"values{group}")[: min(int(self.seen), self.size)].float()
@@ -106,6 +112,22 @@ class Memory(nn.Module):
         return (x - self.get_buffer(f"centre{group}")) / spread
 
 
+@dataclass(frozen=True)
+class View:
+    """What of pictures a step compares."""
+
+    sides: tuple[int, ...]
+    """At which the frozen network sees them."""
+    groups: tuple[int, ...]
+    """Of vectors."""
+    weights: Tensor
+    """(groups,): of each in their mean. What a network says at all sides weighs the same whether a step sees one of them or all."""
+
+    def mean(self, parts: Tensor) -> Tensor:
+        """Of (groups, N) over the groups: (N,)."""
+        return (parts * self.weights.to(parts.device)[:, None]).sum(0)
+
+
 class Comparison:
     """How far a step's fakes are from what is remembered of real pictures."""
 
@@ -114,18 +136,39 @@ class Comparison:
         self.config, self.input_sizes = config, config.input_sizes or (max(resolution, SMALLEST_INPUT),)
         self.frozen = FrozenPyramid()
         with torch.no_grad():
-            widths = [x.shape[1] for x in self.features(torch.zeros(1, 3, resolution, resolution))]
+            sample = torch.zeros(1, 3, resolution, resolution)
+            maps = self.maps(sample, self.input_sizes)
+            widths = [x.shape[1] for x in self._summaries(sample, maps, self.input_sizes)]
+            seen_at = [side for kind in config.summaries for side in self._sides_of(kind, maps, sample)]
         self.memory = Memory(config.remembered, widths, classes)
+        self.whole = _view(self.input_sizes, seen_at)
+        self._turns = [_view((side,), seen_at) for side in self.input_sizes] if config.in_turn else [self.whole]
 
-    def maps(self, images: Images) -> dict[int, list[Tensor]]:
+    def _sides_of(self, kind: Summary, maps: Mapping[int, list[Tensor]], images: Images) -> list[int | None]:
+        """The side at which each group of a kind is seen, in their order; None: they are of the pictures themselves."""
+        if kind in OF_PICTURES:
+            return [None] * len(summaries([kind], [], images))
+        return [side for side in self.input_sizes for x in maps[side] for _ in summaries([kind], [x], images)]
+
+    def view(self, step: int) -> View:
+        """What a step compares: the whole, or what is seen at the side whose turn it is."""
+        return self._turns[step % len(self._turns)]
+
+    def maps(self, images: Images, sides: Sequence[int]) -> dict[int, list[Tensor]]:
         """What the frozen network makes of pictures in [-1, 1], by the side at which it sees them."""
-        return {side: self.frozen(resized(images, side)) for side in self.input_sizes}
+        return {side: self.frozen(resized(images, side)) for side in sides}
 
-    def features(self, images: Images, maps: Mapping[int, list[Tensor]] | None = None) -> list[Tensor]:
-        """The vectors (B, D) by which pictures in [-1, 1] are compared, in groups; `maps`: of them, where known."""
-        maps = self.maps(images) if maps is None else maps
+    def features(self, images: Images, view: View, maps: Mapping[int, list[Tensor]] | None = None) -> list[Tensor]:
+        """The vectors (B, D) by which pictures in [-1, 1] are compared, in the view's groups; `maps`: of them, where known."""
+        return self._summaries(images, self.maps(images, view.sides) if maps is None else maps, view.sides)
+
+    def _summaries(self, images: Images, maps: Mapping[int, list[Tensor]], sides: Sequence[int]) -> list[Tensor]:
         with torch.autocast(images.device.type, enabled=False):
-            return summaries(self.config.summaries, [x for side in self.input_sizes for x in maps[side]], images)
+            return summaries(self.config.summaries, [x for side in sides for x in maps[side]], images)
+
+    def by_rule(self, features: Sequence[Tensor], view: View) -> list[Tensor]:
+        """Features (B, D) of a view's groups, as `compared` and `paired` take them."""
+        return self.memory.by_rule(features, view.groups)
 
     def due(self, step: int) -> bool:
         """Whether real pictures are to be taken in at a step."""
@@ -135,10 +178,10 @@ class Comparison:
     def see(self, images: Images, labels: Labels | None, step: int) -> None:
         """Remember real pictures, where the step is one of those at which that is done."""
         if self.due(step):
-            self.take(images, labels, self.features(images))
+            self.take(images, labels, self.features(images, self.whole))
 
     def take(self, images: Images, labels: Labels | None, features: list[Tensor]) -> None:
-        """Remember real pictures and their features."""
+        """Remember real pictures and their features, of the whole."""
         self.memory.take(features, labels if self.memory.classes else None, _dtype(images))
 
     @torch.no_grad()
@@ -146,27 +189,38 @@ class Comparison:
         """Take all places by these pictures, over and over."""
         times = -(-self.memory.size // len(images))
         labels = labels.repeat(times) if labels is not None and self.memory.classes else None
-        self.memory.take([x.repeat(times, 1) for x in self.features(images)], labels, _dtype(images))
+        self.memory.take([x.repeat(times, 1) for x in self.features(images, self.whole)], labels, _dtype(images))
 
-    def distance(self, images: Images, labels: Labels | None) -> PerImage:
-        """Each fake's part in the energy distance from the real pictures, a mean over the groups: 0 where none is left, in the mean."""
-        return self.compared(images, labels, self.memory.by_rule(self.features(images)))
+    def distance(self, images: Images, labels: Labels | None, step: int) -> PerImage:
+        """Each fake's part in the energy distance from the real pictures, a mean over the step's groups; the parts' mean tends to 0."""
+        view = self.view(step)
+        return self.compared(images, labels, self.by_rule(self.features(images, view), view), view)
 
-    def compared(self, images: Images, labels: Labels | None, fakes: list[Tensor]) -> PerImage:
-        """As `distance`, of fakes whose features by the memory's rule are known."""
+    def compared(self, images: Images, labels: Labels | None, fakes: Sequence[Tensor], view: View) -> PerImage:
+        """As `distance`, of fakes whose features are known, by the memory's rule."""
         dtype = _dtype(images)
         with torch.autocast(images.device.type, enabled=False):
-            return self.memory.compared(fakes, labels, dtype)
+            return view.mean(self.memory.compared(fakes, labels, dtype, view.groups))
 
-    def paired(self, fakes: list[Tensor], reals: list[Tensor]) -> PerImage:
-        """How far pairs of fakes are from the one real picture of each pair: the mean over the groups of their energy scores.
+    def paired(self, fakes: Sequence[Tensor], reals: Sequence[Tensor], view: View) -> PerImage:
+        """How far pairs of fakes are from the one real picture of each pair: the mean over the view's groups of their energy scores.
 
         Args:
             fakes: (2 N, D) of each group, by the memory's rule: of the first of all pairs, then of the second.
             reals: (N, D) of each group, by the same rule.
+            view: whose groups they are.
         """
         with torch.autocast(fakes[0].device.type, enabled=False):
-            return torch.stack([score(x[: len(y)], x[len(y) :], y) for x, y in zip(fakes, reals, strict=True)]).mean(0)
+            return view.mean(torch.stack([score(x[: len(y)], x[len(y) :], y) for x, y in zip(fakes, reals, strict=True)]))
+
+
+def _view(sides: tuple[int, ...], seen_at: Sequence[int | None]) -> View:
+    """Of the groups that are seen at these sides, and of those that are of the pictures themselves; `seen_at`: of each group."""
+    groups = tuple(group for group, side in enumerate(seen_at) if side is None or side in sides)
+    there = sum(side is not None for side in seen_at)
+    seen = sum(side in sides for side in seen_at)
+    weights = [(1.0 if seen_at[group] is None else there / seen) / len(seen_at) for group in groups]
+    return View(sides, groups, torch.tensor(weights))
 
 
 def _dtype(images: Images) -> torch.dtype:

@@ -196,7 +196,7 @@ class Matching:
     def generator(self, players: Players, fake: Shown) -> Terms:
         """The energy distance of the fakes, as they are, from the real pictures."""
         with players.state.autocast():
-            return {"matching": (self.config.weight, self.comparison.distance(fake.images, fake.labels).mean())}
+            return {"matching": (self.config.weight, self.comparison.distance(fake.images, fake.labels, players.state.step).mean())}
 
 
 REGULARISERS = {OrthogonalRegulariser: Orthogonal, LecamRegulariser: Lecam, ConsistencyRegulariser: Consistency}

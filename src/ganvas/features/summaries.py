@@ -13,6 +13,8 @@ from torch.nn import functional as F
 from ganvas.config.matching import Summary
 from ganvas.types import Images
 
+OF_PICTURES: tuple[Summary, ...] = ("pixels", "edges")
+"""Kinds that say something of the picture itself, and nothing of maps."""
 PARTS = 4
 """Along each side, at most."""
 LEAST_SPREAD = 0.1
