@@ -28,6 +28,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 import machine
 import residual
+from ganvas.auto.pace import ROUND
 from ganvas.config import io
 from ganvas.families import build_family
 from ganvas.families.base import Settling, StepState
@@ -55,10 +56,6 @@ KINDS = {
     "copies and casts": ("copy", "cat", "contiguous", "clone", "fill", "zero", "constant_pad_nd"),
     "optimizer and average": ("_fused_adam", "_foreach_lerp", "_fused_sgd"),
 }
-
-
-UNLIKE = 4
-"""Steps of which no two need to be alike: real pictures are remembered at one of them, sides are seen in turn."""
 
 
 class Traffic(TorchDispatchMode):
@@ -102,7 +99,7 @@ def bandwidth(megabytes: int = 256, seconds: float = 1.0) -> float:
     return best
 
 
-def shares(step: Callable[[], None], steps: int = UNLIKE) -> dict[str, float]:
+def shares(step: Callable[[], None], steps: int = ROUND) -> dict[str, float]:
     """Shares of a step's time by kind of operation."""
     with profile(activities=[ProfilerActivity.CPU]) as found:
         for _ in range(steps):
@@ -128,9 +125,9 @@ def measure(recipe: str, rate: float, copying: float, rounds: int, steps: int) -
             step()
         taken.append((time.perf_counter() - start) / steps / pictures)
     with FlopCounterMode(display=False) as counter, Traffic() as traffic:
-        for _ in range(UNLIKE):
+        for _ in range(ROUND):
             step()
-    shown = UNLIKE * pictures
+    shown = ROUND * pictures
     operations, moved, seconds = counter.get_total_flops() / shown, traffic.bytes / shown, statistics.median(taken)
     return {
         "recipe": recipe,
@@ -173,7 +170,7 @@ def main() -> None:
     parser.add_argument("recipes", nargs="*", metavar="RECIPE", default=RECIPES)
     parser.add_argument("--json", action="store_true", help="print one JSON object and nothing else")
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--steps", type=int, default=8, help="steps in each round")
+    parser.add_argument("--steps", type=int, default=2 * ROUND, help="steps in each round")
     options = parser.parse_args()
     set_up(None)
     torch.manual_seed(0)

@@ -101,7 +101,7 @@ ATTEMPTS: Mapping[str, Attempt] = {
     "auto": Attempt("auto"),
     "dcgan": Attempt("dcgan{side}", conditional=EMBEDDED),
     "emoji": Attempt("emoji", unconditional=("family.generator.labels=null", "family.discriminator.labels=null")),
-    "drawings": Attempt("drawings64", conditional=("family.classes=true",)),
+    "drawings": Attempt("drawings64", conditional=CLASSES),
     "codes": Attempt("codes{side}", TOGETHER, CLASSES),
     "codes-turns": Attempt("codes{side}", conditional=CLASSES),
     "codes-pixels": Attempt(

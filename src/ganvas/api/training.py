@@ -220,8 +220,7 @@ def plan(config: RunConfig | Choice | AnyPath, *, data: AnyPath | None = None, q
     from ganvas.verbs import training
 
     setting = training.prepare_setting(loaded, quiet=quiet)
-    held_out, pictures, length = setting.data.held_out(), len(setting.data.split("train")), loaded.train
-    total = length.images or (round(length.epochs * pictures) if length.epochs else None)
+    held_out, pictures = setting.data.held_out(), len(setting.data.split("train"))
     return TrainPlan(
         loaded,
         str(setting.device),
@@ -230,7 +229,7 @@ def plan(config: RunConfig | Choice | AnyPath, *, data: AnyPath | None = None, q
         pictures,
         len(held_out) if held_out else 0,
         setting.data.classes if setting.family.classes else (),
-        total,
+        loaded.train.total(pictures),
     )
 
 

@@ -43,6 +43,10 @@ class TrainConfig(Part):
             raise ValueError(f"exactly one of images, epochs and budget says how long to train, not {' and '.join(given) or 'none'}")
         return self
 
+    def total(self, pictures: int) -> int | None:
+        """Pictures shown in all, of so many that there are to train on; None where a budget says how long."""
+        return self.images if self.epochs is None else round(self.epochs * pictures)
+
     @property
     def twice(self) -> str:
         """The option of `ganvas train --resume` that makes the run twice as long."""

@@ -104,8 +104,7 @@ class Trainer:
         length, batch = self.config.train, self.config.train.batch
         if length.budget is not None:
             return Plan(None, parse_duration(length.budget), batch, self.folder.path / "plan.json")
-        total = length.images if length.images is not None else round((length.epochs or 0) * pictures)
-        return Plan(max(1, total), None, batch)
+        return Plan(max(1, length.total(pictures) or 0), None, batch)
 
     # -- going on from a checkpoint ----------------------------------------------------------------------------------
 

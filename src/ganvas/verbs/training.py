@@ -328,16 +328,14 @@ def check_longer(setting: Setting, saved: Checkpoint | None, folder: RunFolder) 
     if saved is None:
         return
     train, seconds = setting.config.train, saved.facts["seconds"]
-    if train.budget is not None:
-        if parse_duration(train.budget) <= seconds:
-            raise UsageError(
-                f"{folder.path} has trained for {format_duration(seconds)} already, and a budget is a run's time in all: "
-                f"give more than {train.budget}, such as {format_duration(2 * seconds)}"
-            )
-        return
-    total = train.images if train.images is not None else round((train.epochs or 0) * len(setting.data.split("train")))
-    if total < saved.images:
-        asked = f"{total:,} pictures" if train.images is not None else f"{train.epochs:g} passes, {total:,} pictures,"
+    total = train.total(len(setting.data.split("train")))
+    if train.budget is not None and parse_duration(train.budget) <= seconds:
+        raise UsageError(
+            f"{folder.path} has trained for {format_duration(seconds)} already, and a budget is a run's time in all: "
+            f"give more than {train.budget}, such as {format_duration(2 * seconds)}"
+        )
+    if total is not None and total < saved.images:
+        asked = f"{total:,} pictures" if train.epochs is None else f"{train.epochs:g} passes, {total:,} pictures,"
         raise UsageError(
             f"{folder.path} has shown {saved.images:,} pictures already, and a run's length is all that it shows: "
             f"{asked} would be fewer; give more than it has shown"
