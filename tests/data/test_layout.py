@@ -8,7 +8,8 @@ from collections import Counter
 import pytest
 
 from ganvas.data.layout import Plan, plan
-from ganvas.data.source import Item, Source
+from ganvas.data.listing import Item, Listing
+from ganvas.data.source import Source
 from ganvas.errors import DataError, UsageError
 
 
@@ -19,7 +20,7 @@ class Names(Source):
 
     def __init__(self, names: list[str]):
         super().__init__("names")
-        self.items = [Item(name, 1, None) for name in sorted(names)]
+        self.items = Listing(Item(name, 1, None) for name in sorted(names))
 
     def fingerprint(self) -> str:
         return ""
@@ -33,7 +34,7 @@ def made(names: list[str], **options) -> Plan:
 
 
 def shape(result: Plan) -> dict[str, list[tuple[str, str | None]]]:
-    return {split: [(p.item.name, p.label) for p in pictures] for split, pictures in result.splits.items()}
+    return {split: [(item.name, label) for item, label in p.labelled(result.classes)] for split, p in result.splits.items()}
 
 
 def numbered(pattern: str, count: int) -> list[str]:
@@ -138,13 +139,13 @@ def test_a_holdout_beside_the_sources_own_val_is_refused():
 def test_holdout_is_stratified_disjoint_and_steady():
     names = numbered("a/{}.png", 300) + numbered("b/{}.png", 100)
     result = made(names, holdout=0.1)
-    held = list(result.splits["val"])
-    assert Counter(p.label for p in held) == {"a": 30, "b": 10}
-    assert sorted([p.item.name for p in held] + [p.item.name for p in result.splits["train"]]) == sorted(names)
+    held = result.splits["val"]
+    assert Counter(label for _, label in held.labelled(result.classes)) == {"a": 30, "b": 10}
+    assert sorted([p.name for p in held] + [p.name for p in result.splits["train"]]) == sorted(names)
     more = made([*names, "a/new.png"], holdout=0.1)
-    assert len({p.item.name for p in held} ^ {p.item.name for p in more.splits["val"]}) <= 2
+    assert len({p.name for p in held} ^ {p.name for p in more.splits["val"]}) <= 2
     limited = made(names, holdout=0.1, limit=90)
-    assert {p.item.name for p in limited.splits["val"]} < {p.item.name for p in held}
+    assert {p.name for p in limited.splits["val"]} < {p.name for p in held}
 
 
 def test_holdout_keeps_groups_together():
@@ -153,7 +154,7 @@ def test_holdout_keeps_groups_together():
             return item.name[0:2]
 
     result = plan(Grouped(numbered("{:03}.png", 500)), None, None, 0.2)
-    train, val = ({p.item.name[:2] for p in result.splits[split]} for split in ("train", "val"))
+    train, val = ({p.name[:2] for p in result.splits[split]} for split in ("train", "val"))
     assert len(result.splits["val"]) == 100
     assert not train & val
 
@@ -167,18 +168,19 @@ def test_holdout_never_takes_everything():
 @pytest.mark.parametrize("limit", [1, 7, 10, 50, 109, 110, 1000])
 def test_limit_is_exact_balanced_and_even(limit):
     names = numbered("a/{:03}.png", 60) + numbered("b/{:03}.png", 40) + numbered("c/{:03}.png", 10)
-    train = made(names, limit=limit).splits["train"]
+    result = made(names, limit=limit)
+    train = result.splits["train"]
     assert len(train) == min(limit, 110)
-    counts = Counter(p.label for p in train)
+    counts = Counter(label for _, label in train.labelled(result.classes))
     full = {"a": 60, "b": 40, "c": 10}
     most = max(counts.values())
     assert all(counts[label] >= min(full[label], most - 1) for label in full)
-    assert [p.item.name for p in train] == sorted(p.item.name for p in train)
+    assert [p.name for p in train] == sorted(p.name for p in train)
 
 
 def test_limit_spreads_over_the_order():
     train = made(numbered("{:03}.png", 100), limit=10).splits["train"]
-    assert [int(p.item.name[:3]) for p in train] == [5, 15, 25, 35, 45, 55, 65, 75, 85, 95]
+    assert [int(p.name[:3]) for p in train] == [5, 15, 25, 35, 45, 55, 65, 75, 85, 95]
 
 
 def test_limit_thins_other_splits_too():

@@ -284,10 +284,10 @@ def test_a_full_disk_leaves_everything_as_it_was(tmp_path, contents, source, mon
     out = tmp_path / "out"
     prepare(source, out, resolution=16, quiet=True)
     before = contents(tmp_path)
-    from ganvas.data.writer import PixelFile
+    from ganvas.data.writer import RowFile
 
     calls = []
-    write = PixelFile._put
+    write = RowFile._put
 
     def full(self, *arguments) -> None:
         calls.append(1)
@@ -296,7 +296,7 @@ def test_a_full_disk_leaves_everything_as_it_was(tmp_path, contents, source, mon
         write(self, *arguments)
 
     monkeypatch.setattr("ganvas.data.pool._CHUNK_PICTURES", 4)
-    monkeypatch.setattr(PixelFile, "_put", full)
+    monkeypatch.setattr(RowFile, "_put", full)
     with pytest.raises(UserError, match=r"disk is full.*free some space"):
         prepare(source, out, resolution=32, quiet=True, force=True)
     assert contents(tmp_path) == before

@@ -23,7 +23,7 @@ NAMES = ["train/b/2.png", "train/a/1.png", "test/a/deep/er/3.png"]
 
 def read(source) -> dict[str, bytes]:
     if source.sequential:
-        return {item.name: data for item, data in source.stream(source.items)}
+        return {source.items[index].name: data for index, data in source.stream(source.items)}
     found = {}
     for item in source.items:
         with source.open(item) as file:

@@ -132,5 +132,5 @@ def test_threads_read_at_once(pictures, tmp_path):
 
     files = {f"{n}.png": pictures.png(n) for n in range(40)}
     with ZipSource("given", pictures.zip(tmp_path / "p.zip", files)) as source, ThreadPoolExecutor(4) as pool:
-        found = list(pool.map(lambda item: io.BytesIO(source.open(item).read()).getvalue(), source.items * 5))
+        found = list(pool.map(lambda item: io.BytesIO(source.open(item).read()).getvalue(), list(source.items) * 5))
     assert found == [files[item.name] for item in source.items] * 5

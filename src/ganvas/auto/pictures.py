@@ -15,9 +15,10 @@ from torch.nn import functional as F
 
 from ganvas.config.data import DataConfig
 from ganvas.data.decode import Rejected
+from ganvas.data.listing import Item
 from ganvas.data.opening import open_source
 from ganvas.data.packed import PackedDataset, Split, is_packed, open_packed
-from ganvas.data.source import Item, Source
+from ganvas.data.source import Source
 from ganvas.features.pyramid import FrozenPyramid
 from ganvas.rng import permutation
 from ganvas.types import to_images
@@ -82,11 +83,11 @@ def _short_sides(source: Source) -> Iterator[int]:
     chosen = source.items[:: max(1, len(source.items) // SIZED)][:SIZED]
     if source.sequential:
         # Those at the front: to reach the last one, all would have to be unpacked.
-        wanted, chosen = len(chosen), source.items
-        for read, (item, data) in enumerate(source.stream(chosen)):
+        wanted, chosen = len(chosen), list(source.items)
+        for read, (index, data) in enumerate(source.stream(chosen)):
             if read == wanted:
                 return
-            yield from _short_side(item, data)
+            yield from _short_side(chosen[index], data)
         return
     for item in chosen:
         try:

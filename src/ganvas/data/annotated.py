@@ -11,7 +11,7 @@ import hashlib
 import os
 import zipfile
 from collections import defaultdict
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from io import BufferedIOBase
 from pathlib import Path
@@ -19,7 +19,8 @@ from typing import Any
 
 from ganvas.data.boxes import MAX_XML_BYTES, choose, parse_voc
 from ganvas.data.decode import Box, Rejected
-from ganvas.data.source import PICTURES, FolderSource, Item, Source, ZipSource, junk
+from ganvas.data.listing import Item, Listing
+from ganvas.data.source import PICTURES, FolderSource, Source, ZipSource, junk
 from ganvas.data.tar import TarSource, is_tar
 from ganvas.errors import DataError, UsageError
 from ganvas.progress import Progress
@@ -113,7 +114,7 @@ class AnnotatedSource(Source):
         self._images = images
         self._identity = f"{images.fingerprint()} {notes.fingerprint()} {choice}"
         found = _Annotations(notes, {_key(item.name) for item in images.items}, quiet)
-        for item in images.items:
+        for row, item in enumerate(images.items):
             try:
                 boxes = choose(found.boxes(_key(item.name)), choice)
             except Rejected as error:
@@ -121,7 +122,7 @@ class AnnotatedSource(Source):
                 continue
             for number, box in enumerate(boxes, 1):
                 name = item.name if len(boxes) == 1 else f"{item.name}#{number}"
-                self.items.append(Item(name, item.size, item, box))
+                self.items.append(Item(name, item.size, row, box))
         self.rejected.sort()
 
     @classmethod
@@ -144,7 +145,7 @@ class AnnotatedSource(Source):
                 with _NotesAmongPictures(images.given, path, quiet=True) as notes:
                     if notes.items:
                         prefix = _wrapped(images)
-                        notes.items = [replace(item, name=item.name.removeprefix(prefix)) for item in notes.items]
+                        notes.items = Listing(replace(item, name=item.name.removeprefix(prefix)) for item in notes.items)
                         return cls(images, notes, choice, quiet)
         raise UsageError(
             f"crop box needs a source with bounding boxes (PASCAL VOC): expected {_FILES_ANSWER}, and found none at {images.given}; "
@@ -157,20 +158,21 @@ class AnnotatedSource(Source):
 
     def open(self, item: Item) -> BufferedIOBase:
         """The bytes of the whole picture."""
-        return self._images.open(item.where)
+        return self._images.open(self._images.items[item.where])
 
-    def stream(self, items: Collection[Item]) -> Iterator[tuple[Item, bytes]]:
+    def stream(self, items: Sequence[Item]) -> Iterator[tuple[int, bytes]]:
         """The bytes of the whole picture for each of its boxes."""
-        parts: dict[int, list[Item]] = defaultdict(list)
-        for item in items:
-            parts[id(item.where)].append(item)
-        for whole, data in self._images.stream([wanted[0].where for wanted in parts.values()]):
-            for item in parts[id(whole)]:
-                yield item, data
+        parts: dict[int, list[int]] = defaultdict(list)
+        for index, item in enumerate(items):
+            parts[item.where].append(index)
+        rows = list(parts)
+        for whole, data in self._images.stream([self._images.items[row] for row in rows]):
+            for index in parts[rows[whole]]:
+                yield index, data
 
     def group(self, item: Item) -> str:
         """The whole picture's group."""
-        return self._images.group(item.where)
+        return self._images.group(self._images.items[item.where])
 
     def close(self) -> None:
         """Close the pictures' source."""
@@ -229,7 +231,7 @@ def _contents(notes: Source, items: list[Item]) -> Iterator[tuple[Item, bytes | 
     small = [item for item in items if item.size <= MAX_XML_BYTES]
     yield from ((item, f"its annotation is larger than {MAX_XML_BYTES // 2**20} MiB") for item in items if item.size > MAX_XML_BYTES)
     if notes.sequential:
-        yield from notes.stream(small)
+        yield from ((small[index], data) for index, data in notes.stream(small))
         return
     for item in small:
         try:

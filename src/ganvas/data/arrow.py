@@ -11,13 +11,14 @@ import hashlib
 import json
 import re
 from collections import defaultdict
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ganvas.data.decode import MAX_FILE_BYTES
-from ganvas.data.source import PICTURES, SPLIT_FOLDERS, Item, Source, file_fingerprint, junk
+from ganvas.data.listing import Item
+from ganvas.data.source import PICTURES, SPLIT_FOLDERS, Source, file_fingerprint, junk
 from ganvas.errors import DataError, UsageError, nearest
 from ganvas.progress import Progress
 from ganvas.units import format_bytes
@@ -101,7 +102,7 @@ class ArrowSource(Source):
         with Progress(f"listing {path.name}", None, "pictures", quiet) as progress:
             for index, table in enumerate(self._tables):
                 self._list(index, table, progress)
-        self.items.sort(key=lambda item: item.name)
+        self.items.sort()
 
     # -- Which files, which columns ---------------------------------------------------------------------------------
 
@@ -183,11 +184,11 @@ class ArrowSource(Source):
         parts = [file_fingerprint(table.path) for table in self._tables]
         return hashlib.sha256(" ".join([*parts, str(self._columns.label)]).encode()).hexdigest()
 
-    def stream(self, items: Collection[Item]) -> Iterator[tuple[Item, bytes]]:
+    def stream(self, items: Sequence[Item]) -> Iterator[tuple[int, bytes]]:
         """The bytes of `items`, file by file and row by row."""
-        wanted: dict[int, dict[int, Item]] = defaultdict(dict)
-        for item in items:
-            wanted[item.where[0]][item.where[1]] = item
+        wanted: dict[int, dict[int, int]] = defaultdict(dict)
+        for k, item in enumerate(items):
+            wanted[item.where[0]][item.where[1]] = k
         for index, rows in sorted(wanted.items()):
             start, last = 0, max(rows)
             for batch in _batches(self._tables[index], [self._columns.image]):

@@ -7,7 +7,7 @@ import re
 import struct
 import tarfile
 from collections import defaultdict
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,8 @@ from typing import Any
 import numpy as np
 
 from ganvas.data import pickles
-from ganvas.data.source import Item, Source, file_fingerprint
+from ganvas.data.listing import Item
+from ganvas.data.source import Source, file_fingerprint
 from ganvas.data.tar import TarSource
 from ganvas.errors import DataError, UsageError, nearest
 from ganvas.progress import Progress
@@ -104,7 +105,7 @@ class CifarSource(Source):
             raise DataError(f"{given} holds no batches: expected those of CIFAR-10 or CIFAR-100; copy or download it again")
         for name, indices in found.items():
             self._list(name, indices, named.get(_NAMES[key], []))
-        self.items.sort(key=lambda item: item.name)
+        self.items.sort()
 
     def _read(self, wanted: Collection[str] | None = None) -> Iterator[tuple[str, dict[Any, Any]]]:
         """Name and content of each file, one at a time.
@@ -114,29 +115,28 @@ class CifarSource(Source):
         """
         if self._tar is not None:
             items = [item for item in self._tar.items if wanted is None or item.name in wanted]
-            files = self._tar.stream(items)
+            files = ((items[index].name, data) for index, data in self._tar.stream(items))
         else:
             files = self._unpacked(wanted)
-        for item, data in files:
+        for name, data in files:
             try:
                 content = pickles.read(data)
             except pickles.Refused as error:
-                raise self._damaged(item.name, str(error)) from error
+                raise self._damaged(name, str(error)) from error
             if not isinstance(content, dict):
-                raise self._damaged(item.name, "it holds no table")
-            yield item.name, content
+                raise self._damaged(name, "it holds no table")
+            yield name, content
 
-    def _unpacked(self, wanted: Collection[str] | None) -> Iterator[tuple[Item, bytes]]:
+    def _unpacked(self, wanted: Collection[str] | None) -> Iterator[tuple[str, bytes]]:
         assert self._folder is not None
         for file in sorted(self._folder.iterdir()):
             named = _BATCH.fullmatch(file.name) or file.name in _META
             if not named or not file.is_file() or (wanted is not None and file.name not in wanted):
                 self.ignored += wanted is None
                 continue
-            size = file.stat().st_size
-            if size > MAX_BATCH_BYTES:
+            if file.stat().st_size > MAX_BATCH_BYTES:
                 raise self._damaged(file.name, "it is larger than any batch")
-            yield Item(file.name, size, file), file.read_bytes()
+            yield file.name, file.read_bytes()
 
     def _which(self, content: dict[Any, Any], labels: str | None) -> bytes:
         """The key of the labels that were asked for."""
@@ -182,15 +182,16 @@ class CifarSource(Source):
         files = [self.path] if self._folder is None else [f for f in sorted(self._folder.iterdir()) if f.is_file()]
         return hashlib.sha256(" ".join(map(file_fingerprint, files)).encode()).hexdigest()
 
-    def stream(self, items: Collection[Item]) -> Iterator[tuple[Item, bytes]]:
+    def stream(self, items: Sequence[Item]) -> Iterator[tuple[int, bytes]]:
         """Each picture as a bitmap, batch by batch."""
-        wanted: dict[str, list[Item]] = defaultdict(list)
-        for item in items:
-            wanted[item.where[0]].append(item)
+        wanted: dict[str, list[tuple[int, int]]] = defaultdict(list)
+        for index, item in enumerate(items):
+            batch, row = item.where
+            wanted[batch].append((index, row))
         for name, content in self._read(wanted):
             pixels = self._pixels(name, content)
-            for item in wanted[name]:
-                yield item, _BMP + pixels[item.where[1], ::-1, ::-1].transpose(1, 2, 0).tobytes()
+            for index, row in wanted[name]:
+                yield index, _BMP + pixels[row, ::-1, ::-1].transpose(1, 2, 0).tobytes()
 
     def close(self) -> None:
         """Close the archive."""

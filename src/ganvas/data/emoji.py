@@ -10,7 +10,8 @@ from io import BufferedIOBase
 from pathlib import Path
 
 from ganvas.data.decode import Target, decode
-from ganvas.data.source import Item, Source
+from ganvas.data.listing import Item
+from ganvas.data.source import Source
 from ganvas.data.writer import pixel_digest
 from ganvas.errors import DataError, UsageError, nearest
 
@@ -112,7 +113,7 @@ class EmojiSource(Source):
         paths = sorted(folder.glob("*.png"))
         for path in paths:
             name = f"{slug(category_of(_plain(path.stem), table))}/{path.name}"
-            self.items.append(Item(name, path.stat().st_size, path))
+            self.items.append(Item(name, path.stat().st_size, str(path)))
         self._settle()
 
     def fingerprint(self) -> str:
@@ -124,8 +125,8 @@ class EmojiSource(Source):
     def group(self, item: Item) -> str:
         """The emoji without skin tone, or one that looks the same."""
         if self._group is None:
-            self._group = _groups([item.where for item in self.items])
-        return self._group[_base(_plain(item.where.stem))]
+            self._group = _groups([Path(item.where) for item in self.items])
+        return self._group[_base(_plain(Path(item.where).stem))]
 
     def open(self, item: Item) -> BufferedIOBase:
         """The file itself."""

@@ -15,10 +15,11 @@ import numpy as np
 
 from ganvas.data.decode import Rejected, decode_whole, one_at_a_time
 from ganvas.data.layout import plan, shown
+from ganvas.data.listing import Item
 from ganvas.data.opening import open_source
 from ganvas.data.packed import is_packed, open_packed
 from ganvas.data.pool import thread_count
-from ganvas.data.source import Item, Source
+from ganvas.data.source import Source
 from ganvas.errors import DataError, UsageError
 from ganvas.rng import permutation
 
@@ -113,8 +114,9 @@ def open_given(pictures: str | Path | np.ndarray, quiet: bool = False) -> Given:
         return _Packed(str(pictures))
     with open_source(pictures, quiet) as source:
         made = plan(source, None, None, 0.0)
-        placed = [p for split in made.splits.values() for p in split if p.item.name not in _sheets(pictures)]
-    return _Files(str(pictures), source.kind, [p.item for p in placed], [p.label for p in placed], made.classes, source.rejected, quiet)
+        sheets = _sheets(pictures)
+        found = [(item, label) for split in made.splits.values() for item, label in split.labelled(made.classes) if item.name not in sheets]
+    return _Files(str(pictures), source.kind, [i for i, _ in found], [label for _, label in found], made.classes, source.rejected, quiet)
 
 
 def _sheets(pictures: str | Path) -> tuple[str, ...]:
@@ -185,7 +187,7 @@ def _decoded(source: Source, items: list[Item]) -> Iterator[tuple[Item, np.ndarr
     """The items in order, each with its pixels or the reason why there are none; a few are decoded ahead."""
     pool = ThreadPoolExecutor(thread_count())
     waiting: deque[tuple[Item, Future[np.ndarray | str]]] = deque()
-    pairs = source.stream(items) if source.sequential else ((item, None) for item in items)
+    pairs = ((items[index], data) for index, data in source.stream(items)) if source.sequential else ((item, None) for item in items)
     try:
         for item, data in pairs:
             waiting.append((item, pool.submit(_decode, source, item, data)))

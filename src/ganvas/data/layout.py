@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import math
 import re
-from collections import Counter, defaultdict
-from collections.abc import Sequence
+from array import array
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from ganvas.data.source import SPLIT_FOLDERS, Item, Source
+import numpy as np
+
+from ganvas.data.listing import Item
+from ganvas.data.source import SPLIT_FOLDERS, Source
 from ganvas.errors import DataError, UsageError, nearest
 
 SPLITS = ("train", "val", "test")
@@ -23,19 +27,44 @@ HOLDOUT_FROM = 100
 """Below this many training pictures nothing is held out unless the user says so."""
 
 
-@dataclass(frozen=True, slots=True)
-class Placed:
-    """A picture with its class (its name, or None where there is none)."""
+class Pictures(Sequence[Item]):
+    """Pictures of a split: rows of a listing, in its order.
 
-    item: Item
-    label: str | None
+    Attributes:
+        rows: where each is in the listing, rising.
+        labels: int32 (n,), the index of each one's class among the plan's; None where there are none.
+    """
+
+    def __init__(self, listing: Sequence[Item], rows: Sequence[int] | np.ndarray, labels: np.ndarray | None = None):
+        self._listing, self.rows, self.labels = listing, rows, labels
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, index: int) -> Item:  # type: ignore[override] - slices are `some`'s
+        return self._listing[int(self.rows[index])]
+
+    def __iter__(self) -> Iterator[Item]:
+        if len(self) == len(self._listing):
+            return iter(self._listing)
+        return (self._listing[int(row)] for row in self.rows)
+
+    def labelled(self, classes: Sequence[str]) -> Iterator[tuple[Item, str | None]]:
+        """Each picture with its class's name, or None."""
+        labels = itertools.repeat(None) if self.labels is None else (classes[int(label)] for label in self.labels)
+        return zip(self, labels, strict=False)
+
+    def some(self, chosen: np.ndarray) -> Pictures:
+        """Those of them that bool (n,) or rising int (k,) `chosen` says."""
+        rows = np.asarray(self.rows, np.int32)[chosen]
+        return Pictures(self._listing, rows, None if self.labels is None else self.labels[chosen])
 
 
 @dataclass
 class Plan:
     """What a data set will hold: for each split its pictures in order, and the classes, sorted."""
 
-    splits: dict[str, list[Placed]]
+    splits: dict[str, Pictures]
     classes: tuple[str, ...]
     rejected: list[tuple[str, str]] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
@@ -93,55 +122,90 @@ def _splits(source: Source) -> Plan:
     # Without a train folder, "test" beside others may just as well be a class.
     has_train = any(SPLIT_FOLDERS[top] == "train" for top in split_folders)
     if not split_folders or (not has_train and tops - split_folders):
-        return _labelled(source, {"train": [(item, item.name) for item in source.items]}, [])
-    members: dict[str, list[tuple[Item, str]]] = defaultdict(list)
-    rejected = []
-    for item in source.items:
+        members = {"train": _Members(source.items)}
+        for row, item in enumerate(source.items):
+            members["train"].add(row, item.name)
+        return _labelled(members, [])
+    members, rejected = {}, []
+    for row, item in enumerate(source.items):
         top, _, rest = item.name.partition("/")
         split = SPLIT_FOLDERS.get(top.lower()) if rest else None
         if split is None:
             rejected.append((item.name, "outside the folders train, val and test"))
         else:
-            members[split].append((item, rest))
-    return _labelled(source, members, rejected)
+            members.setdefault(split, _Members(source.items)).add(row, rest)
+    return _labelled(members, rejected)
 
 
-def _labelled(source: Source, members: dict[str, list[tuple[Item, str]]], rejected: list[tuple[str, str]]) -> Plan:
+class _Members:
+    """Which pictures of a listing are in a split, and what their names say of their classes.
+
+    Attributes:
+        folders, starts: of each picture the number of its folder, and of what its file's name begins with; -1: none.
+        first: the first one's name; loose: that of the first that is in no folder.
+    """
+
+    def __init__(self, listing: Sequence[Item]):
+        self.listing = listing
+        self.rows, self.folders, self.starts = array("i"), array("i"), array("i")
+        self.first = self.loose = ""
+        self.numbers: dict[str, int] = {}
+
+    def add(self, row: int, name: str) -> None:
+        """Put in the picture at a row, by its name within the split."""
+        folder, slash, _ = name.partition("/")
+        match = None if slash else _NUMBERED.fullmatch(name)
+        self.first = self.first or name
+        self.loose = self.loose or ("" if slash else name)
+        self.rows.append(row)
+        self.folders.append(self.numbers.setdefault(folder, len(self.numbers)) if slash else -1)
+        self.starts.append(self.numbers.setdefault(match[1], len(self.numbers)) if match else -1)
+
+    @property
+    def by_name(self) -> bool:
+        """Whether all of the files' names begin with a class."""
+        return bool(self.rows) and min(self.starts) >= 0
+
+    def labels(self) -> np.ndarray:
+        """int32 (n,): the number of each one's class, -1 where it has none."""
+        return np.asarray(self.starts if self.by_name else self.folders)
+
+    def called(self) -> set[str]:
+        """The classes of those that have one."""
+        names = list(self.numbers)
+        return {names[number] for number in np.unique(self.labels()).tolist() if number >= 0}
+
+
+def _labelled(members: dict[str, _Members], rejected: list[tuple[str, str]]) -> Plan:
     """Labels of each split whose every picture has one, by its folder or its name, if train is one and there are two classes."""
     notes = []
-    by_name = {split for split, pictures in members.items() if pictures and all(_NUMBERED.fullmatch(rest) for _, rest in pictures)}
-    labels = {split: [_label(rest, split in by_name) for _, rest in pictures] for split, pictures in members.items()}
-    labelled = [split for split in members if None not in labels[split]]
-    names = sorted({label for split in labelled for label in labels[split] if label is not None})
+    called = {split: found.called() for split, found in members.items()}
+    labelled = [split for split, found in members.items() if not (found.labels() < 0).any()]
+    names = sorted(set().union(*(called[split] for split in labelled)))
     deciding = "train" if "train" in members else next(iter(members), "train")
     if len(names) < 2 or deciding not in labelled:
-        count = len(set(labels.get(deciding, [])) - {None})
+        count = len(called.get(deciding, ()))
         if count >= 2:
-            loose = [rest for _, rest in members[deciding] if "/" not in rest]
-            notes.append(f"no classes: {len(loose):,} pictures lie outside of the {count} class folders (first: {shown(loose[0])})")
+            loose = int((members[deciding].labels() < 0).sum())
+            notes.append(
+                f"no classes: {loose:,} pictures lie outside of the {count} class folders (first: {shown(members[deciding].loose)})"
+            )
         names, labelled = [], []
     elif len(labelled) < len(members):
         notes.append(f"{' and '.join(sorted(set(members) - set(labelled)))} without classes: not all pictures are in class folders")
-    if labelled and deciding in by_name:
-        notes.append(f"classes are taken from the file names (first: {shown(members[deciding][0][1])})")
-    called = _without_synsets(names)
-    splits = {
-        split: [
-            Placed(item, called[label] if split in labelled and label is not None else None)
-            for (item, _), label in zip(pictures, labels[split], strict=True)
-        ]
-        for split, pictures in members.items()
-    }
-    return Plan(splits, tuple(sorted(called.values())), rejected, notes)
-
-
-def _label(rest: str, by_name: bool) -> str | None:
-    """The class of a picture by its folder, or by its file name where those have it; None where it has none."""
-    folder, slash, _ = rest.partition("/")
-    if slash:
-        return folder
-    match = _NUMBERED.fullmatch(rest) if by_name else None
-    return match[1] if match else None
+    if labelled and members[deciding].by_name:
+        notes.append(f"classes are taken from the file names (first: {shown(members[deciding].first)})")
+    short = _without_synsets(names)
+    classes = tuple(sorted(short.values()))
+    splits = {}
+    for split, found in members.items():
+        labels = None
+        if split in labelled:
+            index = [classes.index(short[name]) if name in short else -1 for name in found.numbers]
+            labels = np.array(index, np.int32)[found.labels()]
+        rows = range(len(found.rows)) if len(found.rows) == len(found.listing) else np.array(found.rows, np.int32)
+        splits[split] = Pictures(found.listing, rows, labels)
+    return Plan(splits, classes, rejected, notes)
 
 
 def _without_synsets(names: Sequence[str]) -> dict[str, str]:
@@ -162,13 +226,21 @@ def _keep_classes(made: Plan, source: Source, wanted: Sequence[str]) -> None:
     for name in wanted:
         if name not in made.classes:
             raise UsageError(f'{source.given} has no class "{name}"{nearest(name, made.classes)} (its classes: {_listed(made.classes)})')
-    made.classes = tuple(name for name in made.classes if name in wanted)
-    unlabelled = [split for split, pictures in made.splits.items() if any(p.label is None for p in pictures)]
-    made.splits = {
-        split: [p for p in pictures if p.label in made.classes] for split, pictures in made.splits.items() if split not in unlabelled
-    }
+    _forget(made, [name for name in made.classes if name not in wanted])
+    unlabelled = [split for split, pictures in made.splits.items() if pictures.labels is None]
+    made.splits = {split: pictures.some(pictures.labels >= 0) for split, pictures in made.splits.items() if pictures.labels is not None}
     if unlabelled:
         made.notes.append(f"{' and '.join(unlabelled)} left out: it has no classes to choose from")
+
+
+def _forget(made: Plan, gone: Sequence[str]) -> None:
+    """Take classes out of the plan; their pictures, where there are any, have the label -1 from then on."""
+    classes = tuple(name for name in made.classes if name not in gone)
+    index = np.array([classes.index(name) if name in classes else -1 for name in made.classes], np.int32)
+    for pictures in made.splits.values():
+        if pictures.labels is not None:
+            pictures.labels = index[pictures.labels]
+    made.classes = classes
 
 
 def _listed(names: Sequence[str], most: int = 30) -> str:
@@ -190,55 +262,78 @@ def _hold_out(made: Plan, source: Source, share: float, limit: int | None, most:
     if n < least:
         return
     count = min(max(1, round(n * share)), len(train) - 1, most or len(train))
-    by_label: dict[str | None, list[Placed]] = defaultdict(list)
-    for placed in train:
-        by_label[placed.label].append(placed)
-    quotas = _proportional({label: len(pictures) for label, pictures in by_label.items()}, count)
-    held: set[str] = set()
-    for label, pictures in by_label.items():
-        sizes = Counter(source.group(p.item) for p in pictures)
+    # Beginnings of the hashes: two of a million groups begin alike in one of ten million data sets, and are held out together then.
+    starts = np.fromiter((int.from_bytes(_hash(source.group(item))[:8], "big") for item in train), np.uint64, len(train))
+    by_label = _by_label(train)
+    quotas = _proportional({label: len(indices) for label, indices in by_label.items()}, count)
+    held: list[int] = []
+    for label, indices in by_label.items():
         room = quotas[label]
-        for group in sorted(sizes, key=_hash):
+        for start, size in _groups(np.sort(starts[indices])):
             if room <= 0:
                 break
-            if sizes[group] <= room:
-                held.add(group)
-                room -= sizes[group]
-    made.splits["train"] = [p for p in train if source.group(p.item) not in held]
-    made.splits["val"] = [p for p in train if source.group(p.item) in held]
+            if size <= room:
+                held.append(start)
+                room -= size
+    out = _among(starts, held)
+    made.splits["train"], made.splits["val"] = train.some(~out), train.some(out)
 
 
-def _proportional(sizes: dict[str | None, int], count: int) -> dict[str | None, int]:
+def _by_label(pictures: Pictures) -> dict[int, np.ndarray]:
+    """The places, int (k,) and rising, of the pictures that have each label; all of them have 0 where there are no labels."""
+    if pictures.labels is None:
+        return {0: np.arange(len(pictures))}
+    labels, starts = np.unique(np.sort(pictures.labels), return_index=True)
+    places = np.split(np.argsort(pictures.labels, kind="stable"), starts[1:])
+    return dict(zip(labels.tolist(), places, strict=True))
+
+
+def _groups(values: np.ndarray) -> Iterator[tuple[int, int]]:
+    """Each of the sorted values, and how often it comes."""
+    first = 0
+    while first < len(values):
+        end = int(np.searchsorted(values, values[first], "right"))
+        yield int(values[first]), end - first
+        first = end
+
+
+def _among(values: np.ndarray, few: Sequence[int]) -> np.ndarray:
+    """Which of the values, bool (n,), are among a few."""
+    if not few:
+        return np.zeros(len(values), dtype=bool)
+    known = np.sort(np.array(few, values.dtype))
+    return known[np.minimum(np.searchsorted(known, values), len(known) - 1)] == values
+
+
+def _proportional(sizes: dict[int, int], count: int) -> dict[int, int]:
     """`count` shared out in proportion to `sizes`, by largest remainders; in order of the keys where these are equal."""
     total = sum(sizes.values())
     exact = {key: size * count / total for key, size in sizes.items()}
     shares = {key: math.floor(value) for key, value in exact.items()}
-    order = sorted(sizes, key=lambda key: (shares[key] - exact[key], key or ""))
+    order = sorted(sizes, key=lambda key: (shares[key] - exact[key], key))
     for key in order[: count - sum(shares.values())]:
         shares[key] += 1
     return shares
 
 
-def thin(pictures: list[Placed], limit: int) -> list[Placed]:
+def thin(pictures: Pictures, limit: int) -> Pictures:
     """At most `limit` of the pictures, spread evenly over their order, as many of each class as there are."""
     if len(pictures) <= limit:
         return pictures
-    by_label: dict[str | None, list[int]] = defaultdict(list)
-    for index, placed in enumerate(pictures):
-        by_label[placed.label].append(index)
     chosen: list[int] = []
     left = limit
-    by_size = sorted(by_label.items(), key=lambda pair: (len(pair[1]), pair[0] or ""))
-    for done, (_, indices) in enumerate(by_size):  # from the smallest class, so that what it lacks goes to the others
+    by_size = sorted(_by_label(pictures).values(), key=len)  # stable: then by class
+    for done, indices in enumerate(by_size):  # from the smallest class, so that what it lacks goes to the others
         quota = min(len(indices), left // (len(by_size) - done))
-        chosen += [indices[(2 * k + 1) * len(indices) // (2 * quota)] for k in range(quota)]
+        chosen += [int(indices[(2 * k + 1) * len(indices) // (2 * quota)]) for k in range(quota)]
         left -= quota
-    return [pictures[index] for index in sorted(chosen)]
+    return pictures.some(np.array(sorted(chosen), np.int64))
 
 
-def drop_empty_classes(made: Plan, used: Counter[str]) -> None:
+def drop_empty_classes(made: Plan) -> None:
     """Forget classes of which no picture could be read."""
-    gone = [name for name in made.classes if not used[name]]
+    used = {int(label) for pictures in made.splits.values() if pictures.labels is not None for label in np.unique(pictures.labels)}
+    gone = [name for index, name in enumerate(made.classes) if index not in used]
     if gone:
-        made.classes = tuple(name for name in made.classes if used[name])
+        _forget(made, gone)
         made.notes.append(f"left out {_listed(gone)}: none of its pictures could be read")

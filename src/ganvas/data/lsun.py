@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from ganvas.data.decode import MAX_FILE_BYTES, Rejected
-from ganvas.data.source import Item, Source, file_fingerprint, looks_like_picture
+from ganvas.data.listing import Item
+from ganvas.data.source import Source, file_fingerprint, looks_like_picture
 from ganvas.errors import DataError, UsageError
 from ganvas.progress import Progress
 
@@ -80,7 +81,7 @@ class LmdbSource(Source):
         except BaseException:
             self.close()
             raise
-        self.items.sort(key=lambda item: item.name)
+        self.items.sort()
         self.rejected.sort()
 
     def _list(self, index: int, prefix: str, database: Any, progress: Progress) -> None:

@@ -20,7 +20,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from ganvas.artifact import cache_folder, clear_leftovers, new_folder, sha256, write_json
 from ganvas.data.pool import thread_count
-from ganvas.data.writer import DIGEST_BYTES, PixelFile, content_checksum, file_table, pixel_digest, write_split, writing_lock
+from ganvas.data.writer import Digests, RowFile, content_checksum, file_table, pixel_digest, write_split, writing_lock
 from ganvas.errors import DataError
 from ganvas.progress import Progress
 
@@ -310,26 +310,28 @@ def _resized(dataset: PackedDataset, resolution: int, quiet: bool) -> PackedData
 
 def _write_resized(dataset: PackedDataset, resolution: int, folder: Path, progress: Progress) -> None:
     old = dataset.description
-    contents: dict[str, tuple[np.ndarray, np.ndarray | None]] = {}
+    digests = Digests(folder)
     step = max(1, 4 * 2**20 // (old.resolution**2 * 3))
     with ThreadPoolExecutor(thread_count()) as pool:
         for name in dataset.splits:
             split = dataset.split(name)
-            digests, done = np.empty((len(split), DIGEST_BYTES), np.uint8), 0
-            with PixelFile(folder / f"{name}.npy", len(split), resolution) as file:
+            done = 0
+            with RowFile(folder / f"{name}.npy", len(split), (resolution, resolution, 3)) as file, digests.file(name, len(split)) as told:
                 window = step * thread_count()
                 for start in range(0, len(split), window):
                     parts = [split.images[first : first + step] for first in range(start, min(start + window, len(split)), step)]
                     for small, found in pool.map(_reduced, parts, [resolution] * len(parts)):
                         file.write(range(done, done + len(small)), small)
-                        digests[done : done + len(small)] = found
+                        told.write(range(done, done + len(small)), found)
                         done += len(small)
                         progress.update(len(small))
-            write_split(folder, name, split.names, split.labels, split.sizes)
-            contents[name] = digests, split.labels
+            write_split(folder, name, split.names, split.labels)
+            if split.sizes is not None:
+                np.save(folder / f"{name}.sizes.npy", split.sizes, allow_pickle=False)
     for table in ("rejected.csv", "duplicates.csv"):
         (folder / table).write_bytes((dataset.path / table).read_bytes())
-    checksum = content_checksum(resolution, old.classes, contents)
+    checksum = content_checksum(resolution, old.classes, digests, {name: dataset.split(name).labels for name in dataset.splits})
+    digests.remove()
     resizer = f"{old.resizer}; then from {old.resolution} px by area"
     new = old.model_copy(update={"resolution": resolution, "resizer": resizer, "checksum": checksum, "files": file_table(folder)})
     write_json(folder / DESCRIPTION, new.model_dump(mode="json"))

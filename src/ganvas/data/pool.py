@@ -5,12 +5,13 @@ from __future__ import annotations
 import contextlib
 import os
 import warnings
-from collections import Counter, deque
+from bisect import bisect_right
+from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from io import BytesIO
-from itertools import compress
+from itertools import accumulate
 from pathlib import Path
 
 import numpy as np
@@ -18,8 +19,9 @@ import numpy as np
 from ganvas.data.decode import Rejected, Target, decode, one_at_a_time
 from ganvas.data.lanczos import Lanczos
 from ganvas.data.layout import Plan, drop_empty_classes, shown
-from ganvas.data.source import Item, Source
-from ganvas.data.writer import DIGEST_BYTES, PixelFile, pixel_digest
+from ganvas.data.listing import Item
+from ganvas.data.source import Source
+from ganvas.data.writer import DIGEST_BYTES, Digests, RowFile, pixel_digest
 from ganvas.progress import Progress
 
 _CHUNK_PICTURES = 64
@@ -66,28 +68,26 @@ def decode_all(
     quiet: bool,
     threads: int,
     lanczos: Lanczos | None = None,
-) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray], int]:
-    """Decode the plan's pictures into the folder's pixel files and take out of the plan those that failed.
+) -> int:
+    """Decode the plan's pictures and take out of the plan those that failed.
+
+    Of each split's pictures in order, the folder then has the pixels, `<split>.npy` (uint8 (n, R, R, 3)), the sizes in
+    their files, `<split>.sizes.npy` (int32 (n, 2), width and height), and the digests (`Digests`).
 
     Returns:
-        Of each split's pictures in order, the digests (uint8 (n, 32)) and the sizes (int32 (n, 2), width and height in
-        their files), and how many pictures were enlarged.
+        How many pictures were enlarged.
     """
-    digests = {split: np.zeros((len(pictures), DIGEST_BYTES), np.uint8) for split, pictures in made.splits.items()}
     kept = {split: np.zeros(len(pictures), dtype=bool) for split, pictures in made.splits.items()}
-    sizes = {split: np.zeros((len(pictures), 2), np.int32) for split, pictures in made.splits.items()}
     enlarged = 0
     total = sum(map(len, made.splits.values()))
     with contextlib.ExitStack() as stack:
-        files = {split: stack.enter_context(PixelFile(folder / f"{split}.npy", len(p), aim.resolution)) for split, p in made.splits.items()}
+        files = {split: stack.enter_context(_Files(folder, split, len(p), aim.resolution)) for split, p in made.splits.items()}
         progress = stack.enter_context(Progress(f"preparing {shown(source.given)}", total, quiet=quiet))
         stack.enter_context(warnings.catch_warnings())
         warnings.simplefilter("ignore")  # Pillow's, on damaged metadata and large pictures: we judge these ourselves
         for done in _pooled(source, _chunks(source, made, aim.resolution), aim, threads, lanczos):
-            files[done.split].write(done.rows, done.pixels)
-            digests[done.split][done.rows] = done.digests
+            files[done.split].write(done)
             kept[done.split][done.rows] = done.kept
-            sizes[done.split][done.rows] = done.sizes
             rejected += done.rejected
             enlarged += done.enlarged
             progress.update(len(done.rows), f"{len(rejected):,} skipped" if rejected else "")
@@ -96,12 +96,44 @@ def decode_all(
     for split, pictures in list(made.splits.items()):
         if not kept[split].any():
             del made.splits[split]
-            (folder / f"{split}.npy").unlink()
+            files[split].unlink()
         elif not kept[split].all():
-            made.splits[split] = list(compress(pictures, kept[split]))
-            digests[split], sizes[split] = digests[split][kept[split]], sizes[split][kept[split]]
-    drop_empty_classes(made, Counter(p.label for pictures in made.splits.values() for p in pictures if p.label is not None))
-    return {split: digests[split] for split in made.splits}, {split: sizes[split] for split in made.splits}, enlarged
+            made.splits[split] = pictures.some(kept[split])
+    drop_empty_classes(made)
+    return enlarged
+
+
+class _Files:
+    """The files of a split that are written while pictures are decoded."""
+
+    def __init__(self, folder: Path, split: str, count: int, resolution: int):
+        self._paths = [folder / f"{split}.npy", folder / f"{split}.sizes.npy", Digests(folder).path(split)]
+        self._stack = contextlib.ExitStack()
+        with contextlib.ExitStack() as stack:
+            self._pixels = stack.enter_context(RowFile(self._paths[0], count, (resolution, resolution, 3)))
+            self._sizes = stack.enter_context(RowFile(self._paths[1], count, (2,), "<i4"))
+            self._digests = stack.enter_context(Digests(folder).file(split, count))
+            self._stack = stack.pop_all()
+
+    def __enter__(self) -> _Files:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+    def write(self, done: _Decoded) -> None:
+        self._pixels.write(done.rows, done.pixels)
+        self._sizes.write(done.rows, done.sizes)
+        self._digests.write(done.rows, done.digests)
+
+    def finish(self, kept: np.ndarray) -> None:
+        """Close the gaps that bool (n,) `kept` says there are."""
+        for file in (self._pixels, self._sizes, self._digests):
+            file.finish(kept)
+
+    def unlink(self) -> None:
+        for path in self._paths:
+            path.unlink()
 
 
 def _chunks(source: Source, made: Plan, resolution: int) -> Iterator[_Chunk]:
@@ -123,11 +155,14 @@ def _chunks(source: Source, made: Plan, resolution: int) -> Iterator[_Chunk]:
 def _ordered(source: Source, made: Plan) -> Iterator[tuple[str, int, Item, bytes | None]]:
     """Split, row and item of each picture, with its bytes where the source has them in its own order only."""
     if not source.sequential:
-        yield from ((split, row, p.item, None) for split, pictures in made.splits.items() for row, p in enumerate(pictures))
+        yield from ((split, row, item, None) for split, pictures in made.splits.items() for row, item in enumerate(pictures))
         return
-    place = {id(p.item): (split, row) for split, pictures in made.splits.items() for row, p in enumerate(pictures)}
-    for item, data in source.stream([p.item for pictures in made.splits.values() for p in pictures]):
-        yield *place[id(item)], item, data
+    items = [item for pictures in made.splits.values() for item in pictures]  # in the source's order they come at random
+    splits = list(made.splits)
+    starts = list(accumulate(map(len, made.splits.values()), initial=0))
+    for index, data in source.stream(items):
+        split = bisect_right(starts, index) - 1
+        yield splits[split], index - starts[split], items[index], data
 
 
 def _pooled(source: Source, chunks: Iterator[_Chunk], aim: Target, threads: int, lanczos: Lanczos | None) -> Iterator[_Decoded]:

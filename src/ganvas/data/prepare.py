@@ -15,20 +15,18 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from ganvas.artifact import cache_folder, clear_leftovers, new_folder, recover, write_json
 from ganvas.config.data import DataConfig
 from ganvas.data.boxes import BOX_CHOICES
 from ganvas.data.decode import RESIZER, Target
 from ganvas.data.lanczos import load as load_lanczos
-from ganvas.data.layout import SPLITS, Placed, Plan, plan, shown
+from ganvas.data.layout import SPLITS, plan, shown
 from ganvas.data.opening import open_source
 from ganvas.data.packed import DESCRIPTION, Description, PackedDataset, SourceDescription, is_packed, open_packed
 from ganvas.data.pool import decode_all, thread_count
 from ganvas.data.prepared import Prepared
 from ganvas.data.source import Source
-from ganvas.data.writer import content_checksum, duplicates, file_table, write_csv, write_split, writing_lock
+from ganvas.data.writer import Digests, content_checksum, duplicates, file_table, write_csv, write_split, writing_lock
 from ganvas.errors import DataError, UsageError, UserError, nearest
 from ganvas.units import format_bytes
 
@@ -305,14 +303,15 @@ def _make(source: Source, target: Path, arguments: dict[str, Any], quiet: bool, 
     lanczos = load_lanczos(compiling=total >= _COMPILED_FROM)
     rejected = source.rejected + made.rejected
     with new_folder(target) as folder:
-        digests, sizes, enlarged = decode_all(source, made, aim, folder, rejected, quiet, threads, lanczos)
-        names = {split: [p.item.name for p in pictures] for split, pictures in made.splits.items()}
+        enlarged = decode_all(source, made, aim, folder, rejected, quiet, threads, lanczos)
         if not made.splits:
             raise DataError(_none_readable(source, sorted(rejected)))
-        labels = {split: _label_indices(made, pictures) for split, pictures in made.splits.items()}
-        for split in made.splits:
-            write_split(folder, split, names[split], labels[split], sizes[split])
-        copies = duplicates({split: (names[split], digests[split]) for split in made.splits})
+        for split, pictures in made.splits.items():
+            write_split(folder, split, (item.name for item in pictures), pictures.labels)
+        digests = Digests(folder)
+        copies = duplicates(digests, dict(made.splits))
+        checksum = content_checksum(resolution, made.classes, digests, {split: p.labels for split, p in made.splits.items()})
+        digests.remove()
         write_csv(folder / "duplicates.csv", ("split", "name", "same_as_split", "same_as_name"), copies)
         write_csv(folder / "rejected.csv", ("name", "reason"), sorted(rejected))
         description = Description(
@@ -322,7 +321,7 @@ def _make(source: Source, target: Path, arguments: dict[str, Any], quiet: bool, 
             background=aim.background,
             classes=made.classes,
             splits={split: len(pictures) for split, pictures in made.splits.items()},
-            checksum=content_checksum(resolution, made.classes, {split: (digests[split], labels[split]) for split in made.splits}),
+            checksum=checksum,
             source=SourceDescription(given=source.given, kind=source.kind, fingerprint=source.fingerprint()),
             arguments=arguments,
             attribution=source.attribution,
@@ -349,10 +348,3 @@ def _check_room(target: Path, needed: int) -> None:
     if needed > free:
         sizes = f"{target} needs {format_bytes(needed)}, {format_bytes(free)} is free"
         raise UserError(f"the disk is too full: {sizes}; free some space or choose another folder")
-
-
-def _label_indices(made: Plan, pictures: Sequence[Placed]) -> np.ndarray | None:
-    if not made.classes or any(p.label is None for p in pictures):
-        return None
-    index = {name: number for number, name in enumerate(made.classes)}
-    return np.array([index[p.label] for p in pictures if p.label is not None], dtype=np.int64)

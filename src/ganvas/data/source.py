@@ -6,6 +6,7 @@ bytes of any picture; the same pictures as a folder, a zip and a tar make the sa
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import io
 import os
@@ -14,14 +15,13 @@ import stat
 import threading
 import zipfile
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Iterable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Sequence
 from io import BufferedIOBase
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from ganvas.data.decode import MAX_FILE_BYTES, Box, Rejected
+from ganvas.data.decode import MAX_FILE_BYTES, Rejected
+from ganvas.data.listing import Item, Listing
 from ganvas.data.zip_directory import NotOrdinary, ZipDirectory
 from ganvas.errors import DataError
 from ganvas.progress import Progress
@@ -46,17 +46,6 @@ _NO_PICTURES = frozenset({
 # fmt: on
 _MAY_HOLD_PICTURES = frozenset({".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".7z", ".rar", ".mdb", ".lmdb", ".parquet", ".arrow"})
 _JUNK_NAMES = frozenset({"thumbs.db", "desktop.ini", "__macosx"})
-
-
-@dataclass(frozen=True, slots=True)
-class Item:
-    """A picture file: its name below the source, `a/b.jpg`, its size in bytes, where the source finds it, and which part
-    of it is meant (None: all)."""
-
-    name: str
-    size: int
-    where: Any
-    box: Box | None = None
 
 
 def junk(name: str) -> bool:
@@ -94,7 +83,7 @@ class Source(ABC):
 
     def __init__(self, given: str):
         self.given = given
-        self.items: list[Item] = []
+        self.items = Listing()
         self.rejected: list[tuple[str, str]] = []
         self.ignored = 0
 
@@ -106,15 +95,15 @@ class Source(ABC):
         """The bytes of a picture, seekable. Raises Rejected or OSError where they can't be had: in a sequential source, never."""
         raise io.UnsupportedOperation(f"{self.given} gives its pictures in order only, by stream()")
 
-    def stream(self, items: Collection[Item]) -> Iterator[tuple[Item, bytes]]:
-        """The bytes of `items`, in the order in which a sequential source has them. One that fails yields no bytes."""
-        for item in items:
+    def stream(self, items: Sequence[Item]) -> Iterator[tuple[int, bytes]]:
+        """Which of `items`, and its bytes, in the order in which a sequential source has them. One that fails yields no bytes."""
+        for index, item in enumerate(items):
             try:
                 with self.open(item) as file:
                     data = file.read()
             except (Rejected, OSError):
                 data = b""
-            yield item, data
+            yield index, data
 
     def group(self, item: Item) -> str:
         """What a picture is a variant of: pictures of one group are held out of training together."""
@@ -161,11 +150,9 @@ class Source(ABC):
 
     def _settle(self) -> None:
         """Unwrap, sort, and keep the last of files of one name, as unpacking would."""
-        self.items.sort(key=lambda item: item.name)  # stable: of those of one name the last added comes last
-        self.items = [item for item, after in pairwise([*self.items, None]) if item and (not after or after.name != item.name)]
+        self.items.sort(unique=True)
         prefix = _wrapping(self.items[0].name, self.items[-1].name) if self.items else ""
-        if prefix:
-            self.items = [replace(item, name=item.name[len(prefix) :]) for item in self.items]
+        self.items.shorten(len(prefix))
         self.rejected = sorted((name.removeprefix(prefix), reason) for name, reason in self.rejected)
 
 
@@ -220,7 +207,7 @@ class FolderSource(Source):
     def _walk(self, folder: Path, prefix: str, seen: set[tuple[int, int]], progress: Progress) -> None:
         try:
             here = os.stat(folder)
-            entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
+            names = Listing(Item(name, 0, None) for name in _names(folder))
         except OSError as error:
             if not prefix:
                 raise DataError(f"{folder} can't be read ({error.strerror}); check its permissions") from error
@@ -229,24 +216,25 @@ class FolderSource(Source):
         if (here.st_dev, here.st_ino) in seen and here.st_ino:
             return
         seen.add((here.st_dev, here.st_ino))
-        for entry in entries:
-            name = prefix + entry.name
+        names.sort()
+        for own in (entry.name for entry in names):
+            path, name = os.path.join(folder, own), prefix + own
             try:
-                info = entry.stat()
+                info = os.stat(path)
             except OSError as error:
                 if os.path.splitext(name)[1].lower() in PICTURES and not junk(name):
                     self.rejected.append((name, f"can't be read: {error.strerror}"))
                 continue
             if stat.S_ISDIR(info.st_mode):
-                if not junk(entry.name):
-                    self._walk(Path(entry.path), f"{name}/", seen, progress)
+                if not junk(own):
+                    self._walk(Path(path), f"{name}/", seen, progress)
                 continue
             progress.update()
             if not stat.S_ISREG(info.st_mode):
                 self.ignored += 1
                 continue
             self._listing.update(f"{name}\0{info.st_size}\0{info.st_mtime_ns}\n".encode("utf-8", "surrogateescape"))
-            self._add(name, info.st_size, entry.path)
+            self._add(name, info.st_size, path)
 
     def fingerprint(self) -> str:
         """Of the names, sizes and times of all files."""
@@ -255,6 +243,11 @@ class FolderSource(Source):
     def open(self, item: Item) -> BufferedIOBase:
         """The file itself."""
         return open(item.where, "rb")
+
+
+def _names(folder: Path) -> Iterator[str]:
+    with os.scandir(folder) as entries:
+        yield from (entry.name for entry in entries)
 
 
 class ZipSource(Source):
@@ -274,8 +267,8 @@ class ZipSource(Source):
         except NotOrdinary:
             if self._directory is not None:
                 self._directory.close()
-            self._directory, self.items, self.rejected, self.ignored, self.packed = None, [], [], 0, None
-            locked = self._list((info, info) for info in self._slowly().infolist())
+            self._directory, self.items, self.rejected, self.ignored, self.packed = None, Listing(), [], 0, None
+            locked = self._list(enumerate(self._slowly().infolist()))
         if locked and not self.items:
             self.close()
             raise DataError(f"{path} is encrypted: expected a zip file that opens without a password; unpack it and give the folder")
@@ -316,24 +309,24 @@ class ZipSource(Source):
 
     def open(self, item: Item) -> BufferedIOBase:
         """The unpacked bytes; what is read never exceeds the size that the listing gave."""
-        if self._directory is None:
-            return self._open_slowly(item.where)
+        if self._directory is not None:
+            with contextlib.suppress(NotOrdinary):
+                return io.BytesIO(self._directory.read(item.where))
         try:
-            return io.BytesIO(self._directory.read(item.where))
-        except NotOrdinary:
-            return self._open_slowly(self._directory.describe(item.where))
-
-    def _open_slowly(self, info: zipfile.ZipInfo) -> BufferedIOBase:
-        try:
-            archive = self._slowly()
-            # zipfile's own description also tells where the next member starts, which it judges by.
-            own = next((one for one in archive.infolist() if one.header_offset == info.header_offset), info)
-            with archive.open(own) as member:
+            with self._slowly().open(self._described(item.where)) as member:
                 return io.BytesIO(member.read(MAX_FILE_BYTES + 1))
         except OSError:
             raise
         except Exception as error:  # zipfile and its decompressors raise a dozen kinds on damaged members
             raise Rejected(f"damaged in the archive: {error}") from error
+
+    def _described(self, where: int) -> zipfile.ZipInfo:
+        """zipfile's own description of a member, which also tells where the next one starts, by which zipfile judges."""
+        members = self._slowly().infolist()
+        if self._directory is None:
+            return members[where]
+        start = self._directory.describe(where).header_offset
+        return next(info for info in members if info.header_offset == start)
 
     def close(self) -> None:
         """Close the archive."""

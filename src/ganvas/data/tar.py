@@ -10,13 +10,14 @@ import sys
 import tarfile
 import threading
 import zlib
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator, Sequence
 from io import BufferedIOBase
 from pathlib import Path
 from typing import Any, cast
 
 from ganvas.data.decode import MAX_FILE_BYTES, Rejected
-from ganvas.data.source import BOMB_FLOOR, BOMB_RATIO, Item, Source, file_fingerprint, looks_like_picture
+from ganvas.data.listing import Item
+from ganvas.data.source import BOMB_FLOOR, BOMB_RATIO, Source, file_fingerprint, looks_like_picture
 from ganvas.errors import DataError
 from ganvas.progress import Progress
 
@@ -166,18 +167,18 @@ class TarSource(Source):
             raise Rejected("truncated")
         return io.BytesIO(data)
 
-    def stream(self, items: Collection[Item]) -> Iterator[tuple[Item, bytes]]:
+    def stream(self, items: Sequence[Item]) -> Iterator[tuple[int, bytes]]:
         """The bytes of `items` in the archive's order."""
         if self._file is not None:
             yield from super().stream(items)
             return
-        wanted = {item.where: item for item in items}
+        wanted = {item.where: index for index, item in enumerate(items)}
         last = max(wanted, default=-1)
         for number, tar, member in self._members():
-            item = wanted.get(number)
-            if item is not None:
+            index = wanted.get(number)
+            if index is not None:
                 file = tar.extractfile(member)
-                yield item, file.read() if file is not None else b""
+                yield index, file.read() if file is not None else b""
             if number >= last:
                 return
 
