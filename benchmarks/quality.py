@@ -27,6 +27,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import numpy as np
@@ -48,6 +49,8 @@ JUDGES = ("efficientnet-lite2", "efficientnet-lite0")
 SHOWN = ("fd", "kid", "precision", "recall", "density", "coverage")
 PLAIN = "plain"
 SAMPLES = 10_000
+BEST = 3
+"""So many attempts of each set and time are in the table at the top."""
 
 
 @dataclass(frozen=True)
@@ -289,15 +292,38 @@ COLUMNS = (
 
 def page() -> str:
     """The page as Markdown."""
-    lines = [HEAD]
-    notes = RESULTS / "notes.md"
-    if notes.exists():
-        lines += [notes.read_text().strip(), ""]
+    sections: dict[tuple[str, float], list[dict[str, Any]]] = {}
     for on in SETS:
         found = [facts for path in (RESULTS / on).glob("*/facts.json") if (facts := read_json(path))]
         for minutes in sorted({facts["minutes"] for facts in found}):
-            lines += _section(on, minutes, [facts for facts in found if facts["minutes"] == minutes])
+            sections[on, minutes] = [facts for facts in found if facts["minutes"] == minutes]
+    lines = [HEAD, *_in_short(sections)]
+    notes = RESULTS / "notes.md"
+    if notes.exists():
+        lines += [notes.read_text().strip(), ""]
+    for (on, minutes), found in sections.items():
+        lines += _section(on, minutes, found)
     return "\n".join(lines).rstrip() + "\n"
+
+
+def _in_short(sections: Mapping[tuple[str, float], list[dict[str, Any]]]) -> list[str]:
+    """The best attempts of each set and time beside `plain`, by the means of their seeds."""
+    columns = ("pictures", "minutes", "attempt", "seeds", "FD (Lite2), mean", "lowest to highest", "recall, mean", "of `plain`'s FD")
+    lines = ["## In short", "", f"| {' | '.join(columns)} |", "|" + "---|" * len(columns)]
+    for (on, minutes), found in sections.items():
+        seeds: dict[str, list[tuple[float, float]]] = {}
+        for facts in found:
+            scores = facts["scores"][JUDGES[0]]
+            seeds.setdefault(facts["attempt"], []).append((scores["fd"]["value"], scores["recall"]["value"]))
+        means = {attempt: [fmean(column) for column in zip(*rows, strict=True)] for attempt, rows in seeds.items()}
+        best = sorted((attempt for attempt in means if attempt != PLAIN), key=lambda attempt: means[attempt][0])[:BEST]
+        for attempt in [*best, *([PLAIN] if PLAIN in means else [])]:
+            fd, recall = means[attempt]
+            distances = [distance for distance, _ in seeds[attempt]]
+            spread = f"{min(distances):.1f} to {max(distances):.1f}" if len(distances) > 1 else ""
+            share = f"{fd / means[PLAIN][0]:.0%}" if PLAIN in means else ""
+            lines.append(f"| {on} | {minutes:g} | `{attempt}` | {len(distances)} | {fd:.1f} | {spread} | {recall:.1%} | {share} |")
+    return [*lines, ""]
 
 
 def _section(on: str, minutes: float, found: list[dict[str, Any]]) -> list[str]:

@@ -415,6 +415,18 @@ def test_resolve_notices_a_changed_source_and_a_damaged_copy(pictures, tmp_path,
     assert len(resolve(source, resolution=16, quiet=True).split()) == 19
 
 
+@pytest.mark.parametrize("kind", ["zip", "tgz"])
+def test_resolve_lists_an_archive_once(pictures, tmp_path, monkeypatch, kind):
+    made = {"zip": pictures.zip, "tgz": lambda path, files: pictures.tar(path, files, "w:gz")}[kind]
+    path = made(tmp_path / f"p.{kind}", pictures.many(["1.png", "2.png"]))
+    first = resolve(path, resolution=16, quiet=True)
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "open_source", lambda *_, **__: pytest.fail("the archive was opened again"))
+        assert resolve(path, resolution=16, quiet=True).path == first.path
+    made(path, pictures.many(["1.png", "2.png", "3.png"]))
+    assert len(resolve(path, resolution=16, quiet=True).split()) == 3
+
+
 def test_resolve_opens_packed_data_and_resizes_it(tmp_path, source):
     prepare(source, tmp_path / "packed", resolution=32, quiet=True)
     assert resolve(tmp_path / "packed", resolution=32).path == tmp_path / "packed"

@@ -10,7 +10,7 @@ from pathlib import Path
 from ganvas.data import arrow, cifar, lsun
 from ganvas.data.annotated import AnnotatedSource, images_of
 from ganvas.data.emoji import open_builtin
-from ganvas.data.source import FolderSource, Source, ZipSource, looks_like_picture
+from ganvas.data.source import FolderSource, Source, ZipSource, file_fingerprint, looks_like_picture
 from ganvas.data.tar import TarSource, is_tar
 from ganvas.errors import DataError, UsageError
 
@@ -43,6 +43,15 @@ def open_source(source: str | Path, quiet: bool = False, *, boxes: str | None = 
     except BaseException:
         found.close()
         raise
+
+
+def fingerprint_of(source: str | Path) -> str | None:
+    """The fingerprint of the archive that `source` names, without listing it; None where only opening it tells."""
+    given = str(source)
+    with contextlib.suppress(DataError, OSError):
+        if not given.startswith("builtin:") and (path := _existing(given)).is_file():
+            return file_fingerprint(path)
+    return None
 
 
 def _existing(given: str) -> Path:

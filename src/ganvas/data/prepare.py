@@ -21,7 +21,7 @@ from ganvas.data.boxes import BOX_CHOICES
 from ganvas.data.decode import RESIZER, Target
 from ganvas.data.lanczos import load as load_lanczos
 from ganvas.data.layout import SPLITS, plan, shown
-from ganvas.data.opening import open_source
+from ganvas.data.opening import fingerprint_of, open_source
 from ganvas.data.packed import DESCRIPTION, Description, PackedDataset, SourceDescription, is_packed, open_packed
 from ganvas.data.pool import decode_all, thread_count
 from ganvas.data.prepared import Prepared
@@ -121,17 +121,17 @@ def resolve(
                 f"(ganvas prepare {others} OUT --classes {only}), or set data.classes=null"
             )
         return packed.resized(resolution, quiet=quiet)
+    archive = fingerprint_of(data) if arguments["boxes"] is None else None
+    if archive is not None:  # to list a compressed archive takes as long as to unpack it
+        there = _there(data, _place(data, archive, arguments), quiet)
+        if there is not None:
+            return there
     with _opened(data, arguments, quiet) as source:
-        key = hashlib.sha256(json.dumps([source.fingerprint(), arguments], sort_keys=True).encode()).hexdigest()
-        target = cache_folder() / "packed" / f"{_word(str(data))}-{resolution}px-{key[:12]}"
+        target = _place(data, source.fingerprint(), arguments)
         with writing_lock(target):  # of two runs that start together one waits
-            if is_packed(target):
-                with contextlib.suppress(DataError):
-                    dataset = open_packed(target)
-                    if not quiet and target not in _named:
-                        _named.add(target)
-                        _say(f"using the copy of {data} prepared in {target}", quiet)
-                    return dataset
+            there = _there(data, target, quiet)
+            if there is not None:
+                return there
             _say(f"preparing {data} once, into {target}", quiet)
             made = _make(source, target, arguments, quiet, thread_count())
             _say(made.summary(), quiet)
@@ -151,6 +151,24 @@ def resolve_config(data: str | Path, config: DataConfig, *, quiet: bool = False)
         boxes=config.boxes if config.crop == "box" else None,
         quiet=quiet,
     )
+
+
+def _place(data: str | Path, fingerprint: str, arguments: dict[str, Any]) -> Path:
+    """Where the copy of a source is that is prepared so."""
+    key = hashlib.sha256(json.dumps([fingerprint, arguments], sort_keys=True).encode()).hexdigest()
+    return cache_folder() / "packed" / f"{_word(str(data))}-{arguments['resolution']}px-{key[:12]}"
+
+
+def _there(data: str | Path, target: Path, quiet: bool) -> PackedDataset | None:
+    """The copy at that place, whole, if there is one."""
+    if is_packed(target):
+        with contextlib.suppress(DataError):
+            dataset = open_packed(target)
+            if not quiet and target not in _named:
+                _named.add(target)
+                _say(f"using the copy of {data} prepared in {target}", quiet)
+            return dataset
+    return None
 
 
 def _word(data: str) -> str:
