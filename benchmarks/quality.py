@@ -49,6 +49,8 @@ JUDGES = ("efficientnet-lite2", "efficientnet-lite0")
 SHOWN = ("fd", "kid", "precision", "recall", "density", "coverage")
 PLAIN = "plain"
 SAMPLES = 10_000
+ENDED = 0.9
+"""A run of less than this share of its time was stopped."""
 BEST = 3
 """So many attempts of each set and time are in the table at the top."""
 
@@ -214,8 +216,11 @@ def ours(options: argparse.Namespace, job: Job, data: Path, work: Path, minutes:
     elif not folder.exists():
         words = ["--data", data, "--out", folder, "--budget", f"{minutes:g}m", "--seed", str(job.seed), "--threads", str(options.threads)]
         command(options, "train", *ATTEMPTS[job.attempt].command(on), *words, "--quiet")
-    facts: dict[str, Any] = {"scores": scores(options, [folder], work)}
     row = compare([open_run(folder)]).rows[0]
+    status = open_run(folder).status()
+    if status is None or status.state != "finished" or row["seconds"] < ENDED * 60 * minutes:
+        raise UserError(f"{folder} was not trained for {minutes:g} minutes: delete it to begin anew, or ganvas train --resume {folder}")
+    facts: dict[str, Any] = {"scores": scores(options, [folder], work)}
     facts |= {key: row[key] for key in ("images", "seconds", "cpu_seconds", "parameters", "health")}
     facts["settings"] = [*ATTEMPTS[job.attempt].command(on)]
     if options.longer is not None:
