@@ -28,7 +28,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 import machine
 import residual
-from ganvas.auto.pace import ROUND
+from ganvas.auto.pace import LATE, ROUND
 from ganvas.config import io
 from ganvas.families import build_family
 from ganvas.families.base import Settling, StepState
@@ -85,7 +85,7 @@ def stepper(recipe: str) -> tuple[Callable[[], None], int]:
     pictures = (torch.rand(batch, 3, side, side) * 2 - 1).contiguous(memory_format=torch.channels_last)
     if isinstance(family, Settling):
         family.settle(Batch(pictures, torch.arange(batch) % CLASSES, 0), StepState(0, device, precision))
-    return residual.stepper(family, pictures, precision), batch * getattr(config.family, "d_steps", 1)
+    return residual.stepper(family, pictures, precision, LATE), batch * getattr(config.family, "d_steps", 1)
 
 
 def bandwidth(megabytes: int = 256, seconds: float = 1.0) -> float:

@@ -101,20 +101,23 @@ ADAM = (
     "family.generator.spectral_norm=true",
 )
 CLASSES = ("family.classes=true",)
-TOGETHER = ("family.comparison.in_turn=false",)
+TOGETHER = ("family.comparison.in_turn=0",)
+TURNS = ("family.comparison.in_turn=true",)
 ATTEMPTS: Mapping[str, Attempt] = {
     "auto": Attempt("auto"),
     "dcgan": Attempt("dcgan{side}", conditional=EMBEDDED),
     "emoji": Attempt("emoji", unconditional=("family.generator.labels=null", "family.discriminator.labels=null")),
     "drawings": Attempt("drawings64", conditional=CLASSES),
     "codes": Attempt("codes{side}", TOGETHER, CLASSES),
-    "codes-turns": Attempt("codes{side}", conditional=CLASSES),
+    "codes-turns": Attempt("codes{side}", TURNS, CLASSES),
+    "codes-turns-60k": Attempt("codes{side}", ("family.comparison.in_turn=60000",), CLASSES),
     "codes-pixels": Attempt(
         "codes{side}", (*TOGETHER, "family.codes.features=1", "family.codes.pixels=0.5", "augment.flip=false"), CLASSES
     ),
     "codes-mixtures": Attempt("codes{side}", (*TOGETHER, "family.codes.mixtures=0.5", "family.codes.blend=1"), CLASSES),
     "codes-drawings": Attempt("codes64-drawings", TOGETHER, CLASSES),
-    "drawings-turns": Attempt("codes64-drawings", conditional=CLASSES),
+    "drawings-turns": Attempt("codes64-drawings", TURNS, CLASSES),
+    "drawings-turns-60k": Attempt("codes64-drawings", ("family.comparison.in_turn=60000",), CLASSES),
     "sngan-diffaug": Attempt("sngan32-diffaug", conditional=("family.generator.labels=batchnorm", *PROJECTION)),
     "biggan-diffaug": Attempt("biggan64-diffaug", conditional=("family.generator.labels=shared", *PROJECTION)),
     "stylegan2": Attempt("stylegan2-{side}", conditional=EMBEDDED),

@@ -113,9 +113,10 @@ def build_plain(config: RunConfig) -> Family:
     return family
 
 
-def stepper(family: Family, images: Tensor, precision: str) -> Callable[[], None]:
-    """One step of a family on the same batch over and over."""
+def stepper(family: Family, images: Tensor, precision: str, at: int = 0) -> Callable[[], None]:
+    """One step of a family on the same batch over and over; `at`: after so many pictures."""
     state, batch = StepState(0, torch.device("cpu"), precision), len(images)
+    state.images = at
     labels, position = torch.arange(batch) % CLASSES, 0
 
     def draw() -> Batch:
@@ -125,7 +126,7 @@ def stepper(family: Family, images: Tensor, precision: str) -> Callable[[], None
 
     def step() -> None:
         family.step(draw, state)
-        state.images, state.step = position, state.step + 1
+        state.images, state.step = at + position, state.step + 1
 
     return step
 

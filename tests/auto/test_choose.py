@@ -45,17 +45,17 @@ def test_what_was_asked_for_stands(packed: Path) -> None:
 
 
 def test_a_warm_up_is_planned_by_its_own_pace(packed: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def pace(config: RunConfig, *_: object, settled: bool = True) -> float:
+    def pace(config: RunConfig, *_: object, at: int) -> float:
         assert isinstance(config.family, CodedConfig)
         assert config.family.codes.warmup > 0
-        return 100.0 if settled else 250.0
+        return {0: 250.0, config.family.codes.warmup: 125.0}.get(at, 100.0)
 
     monkeypatch.setattr("ganvas.auto.choose.pace", pace)
-    choice = choose(packed, overrides={"train.budget": "10m"}, quiet=True)
+    choice = choose(packed, settings=["family.comparison.in_turn=20000"], overrides={"train.budget": "10m"}, quiet=True)
     assert isinstance(choice.config.family, CodedConfig)
     warm = choice.config.family.codes.warmup
-    assert warm == int(54_000 / (1 + 1 / 2.5))  # half of the pictures: 54,000 could be shown without
-    assert choice.pictures_shown == 54_000 + int(warm * (1 - 1 / 2.5))
+    assert warm == pytest.approx(choice.pictures_shown / 2, abs=2)  # half of the pictures of a short run
+    assert warm / 250 + 20_000 / 125 + (choice.pictures_shown - warm - 20_000) / 100 == pytest.approx(0.9 * 600, rel=1e-3)
     assert f"{warm:,} of them by their pixels, 2.5 times as fast" in choice.summary()
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from ganvas.auto import rules
 from ganvas.auto.pictures import Looks, Sizes
-from ganvas.auto.rules import Length
+from ganvas.auto.rules import Length, Paces
 from ganvas.config import io
 
 HALF_HOUR = Length("30m", 1800.0, None)
@@ -117,20 +117,28 @@ def test_a_run_has_about_as_many_grids_as_its_timeline_holds() -> None:
         assert 10 <= shown / rules.grids(shown)["samples.every"] <= 21
 
 
+PASSES = Length("3 passes", None, lambda count: 3 * count)
+
+
 def test_lengths_in_time_and_in_pictures() -> None:
-    assert HALF_HOUR.shown(100.0, 5000) == int(0.9 * 180_000)
-    passes = Length("3 passes", None, lambda count: 3 * count)
-    assert passes.shown(100.0, 5000) == 15_000
-    assert passes.takes(100.0, 5000) == pytest.approx(150 / 0.9)
-    assert passes.takes(100.0, 5000, 6000, 3.0) == pytest.approx((9000 + 6000 / 3) / 100 / 0.9)
+    paces = Paces(100.0, 100.0, 100.0)
+    assert rules.planned(HALF_HOUR, 5000, paces, 0) == (int(0.9 * 180_000), 0)
+    assert rules.planned(PASSES, 5000, paces, 0) == (15_000, 0)
+    assert paces.seconds(15_000, 0) == pytest.approx(150)
+    assert Paces(300.0, 200.0, 100.0, 4000).seconds(15_000, 6000) == pytest.approx(6000 / 300 + 4000 / 200 + 5000 / 100)
 
 
+@pytest.mark.parametrize("turns", [0, 30_000, 10**9])
 @pytest.mark.parametrize("faster", [1.0, 3.0])
-@pytest.mark.parametrize("shown", [900, 60_000, 79_999, 400_000])
-def test_a_warm_up_is_half_of_a_short_run_and_takes_the_time_that_is_planned(shown: int, faster: float) -> None:
-    total, warm = rules.planned(shown, 60_000, HALF_HOUR, faster)
-    assert warm == min(60_000, int(shown / (1 + 1 / faster)))
+@pytest.mark.parametrize("rate", [0.5, 30.0, 44.0, 200.0])
+def test_a_warm_up_is_half_of_a_short_run_and_takes_the_time_that_is_planned(rate: float, faster: float, turns: int) -> None:
+    paces = Paces(rate * faster, rate * (1 + faster) / 2, rate, turns)
+    total, warm = rules.planned(HALF_HOUR, 5000, paces, 60_000)
+    assert 0 < warm <= 60_000
     if warm < 60_000:
         assert warm == pytest.approx(total / 2, abs=2)
-    assert total - warm + warm / faster == pytest.approx(shown, abs=2)
-    assert rules.planned(shown, 60_000, Length("3 passes", None, lambda count: 3 * count), faster) == (shown, min(60_000, shown // 2))
+    else:
+        assert total >= 2 * warm
+    assert paces.seconds(total, warm) == pytest.approx(0.9 * 1800, abs=3 / rate)
+    assert rules.planned(PASSES, 5000, paces, 60_000) == (15_000, 7_500)
+    assert rules.planned(PASSES, 500_000, paces, 60_000) == (1_500_000, 60_000)

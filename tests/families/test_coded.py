@@ -77,11 +77,6 @@ def test_a_warm_up_compares_pixels_alone_and_looks_at_no_features() -> None:
     alike, _ = train(tiny(**values), 2)
     assert isinstance(alike, Coded)
     assert int(alike.comparison.memory.seen) == 0
-    settled = build(tiny(**values))
-    assert isinstance(settled, Settling)
-    settled.settle(Batch(torch.rand(8, 3, 16, 16), None, 0), StepState(0, torch.device("cpu"), "fp32"))
-    _, metrics = train(tiny(**values), 1, family=settled)
-    assert "features" in metrics[0]
 
 
 def test_a_share_of_the_fakes_is_made_of_mixtures_that_have_no_pair(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -123,11 +118,12 @@ def test_codes_are_the_same_by_maps_that_are_known_and_anew() -> None:
 
 def test_sides_in_turn_see_what_both_see_together(monkeypatch: pytest.MonkeyPatch) -> None:
     sides = {"family__comparison__input_sizes": [64, 96], "family__codes__input_size": 96}
-    family = build(tiny(**sides, family__comparison__in_turn=True, family__comparison__refresh=2))
+    family = build(tiny(**sides, family__comparison__in_turn=40, family__comparison__refresh=2))
     assert isinstance(family, Coded)
     comparison = family.comparison
-    first, second = comparison.view(0), comparison.view(1)
-    assert (first.sides, second.sides, comparison.view(2)) == ((64,), (96,), first)
+    first, second = comparison.view(0, 0), comparison.view(1, 39)
+    assert (first.sides, second.sides, comparison.view(2, 16)) == ((64,), (96,), first)
+    assert comparison.view(3, 40) is comparison.whole
     assert sorted({*first.groups, *second.groups}) == list(comparison.whole.groups) == list(comparison.memory.groups)
     torch.manual_seed(0)
     pictures = torch.rand(4, 3, 16, 16) * 2 - 1
@@ -137,11 +133,11 @@ def test_sides_in_turn_see_what_both_see_together(monkeypatch: pytest.MonkeyPatc
         whole = comparison.features(pictures, comparison.whole)
         assert all(torch.equal(x, whole[group]) for x, group in zip(comparison.features(pictures, view), view.groups, strict=True))
     # What both sides say together is the mean of what they say in turn.
-    said = [comparison.distance(pictures, None, step) for step in (0, 1)]
+    said = [comparison.distance(pictures, None, step, 0) for step in (0, 1)]
     everything = build(tiny(**sides))
     assert isinstance(everything, Coded)
     everything.comparison.memory.load_state_dict(comparison.memory.state_dict())
-    assert torch.allclose(torch.stack(said).mean(0), everything.comparison.distance(pictures, None, 0), atol=1e-5)
+    assert torch.allclose(torch.stack(said).mean(0), everything.comparison.distance(pictures, None, 0, 0), atol=1e-5)
     seen: list[int] = []
     inner = comparison.frozen
 
@@ -151,8 +147,8 @@ def test_sides_in_turn_see_what_both_see_together(monkeypatch: pytest.MonkeyPatc
         return inner(images)
 
     monkeypatch.setattr(comparison, "frozen", forward)
-    train(tiny(**sides), 3, family=family)
-    assert seen == [64, 96, 64]
+    train(tiny(**sides), 4, family=family)
+    assert seen == [64, 96, 64, 64, 96]
 
 
 def test_one_picture_in_a_batch_is_enough() -> None:

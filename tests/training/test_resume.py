@@ -127,7 +127,7 @@ SETTINGS = {
         "family__generator__labels": "onehot",
         "family__discriminator__labels": "projection",
     },
-    # Codes, and the pictures that they are of, before and after all places are taken; a warm-up before that.
+    # Codes, and the pictures that they are of, before and after all places are taken; a warm-up before that, sides in turn after it.
     "instance": {"recipe": "drawings64", "family__classes": True, "family__codes__remembered": 70, "train__precision": "bf16"},
     "coded": {
         "recipe": "codes32",
@@ -136,7 +136,7 @@ SETTINGS = {
         "family__codes__pixels": 1.0,
         "family__codes__warmup": 60,
         "family__comparison__input_sizes": [64, 96],
-        "family__comparison__in_turn": True,
+        "family__comparison__in_turn": 60,
         "train__precision": "bf16",
     },
     "relativistic": {"recipe": "sngan32-diffaug", "family__loss": {"kind": "relativistic_hinge"}},

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from ganvas.auto import expected, rules
 from ganvas.auto.choice import Choice, Reason
-from ganvas.auto.pace import pace
+from ganvas.auto.pace import LATE, pace
 from ganvas.auto.pictures import Looks, looks, sizes
 from ganvas.auto.rules import Length
 from ganvas.config import CodedConfig, InstanceConfig, io
+from ganvas.config.family import AloneConfig
 from ganvas.config.run import RunConfig, TrainConfig
 from ganvas.data.prepare import resolve_config
 from ganvas.errors import UsageError
@@ -65,12 +66,9 @@ def choose(data: str | Path, *, settings: Iterable[str] = (), overrides: Mapping
     recipe, keys, decided = _decide(seen, side, given)
     reasons += decided
     chosen = _base(str(data), recipe, keys, given)
-    fast = pace(chosen, len(packed.classes), device, precision)
-    shown, warm, faster = length.shown(fast, seen.pictures), 0, 1.0
-    if isinstance(chosen.family, CodedConfig) and chosen.family.codes.warmup:
-        begun = _base(str(data), recipe, {**keys, "family.codes.fitted": rules.LEAST_LOOKED_AT}, given)
-        faster = max(1.0, pace(begun, len(packed.classes), device, precision, settled=False) / fast)
-        shown, warm = rules.planned(shown, chosen.family.codes.warmup, length, faster)
+    paces, usual = _paces(chosen, lambda at: pace(chosen, len(packed.classes), device, precision, at=at))
+    shown, warm = rules.planned(length, seen.pictures, paces, usual)
+    if usual:
         keys |= {"family.codes.warmup": warm}
     average, reason = rules.average(shown)
     if "ema" not in {key.partition(".")[0] for key in given}:
@@ -80,10 +78,20 @@ def choose(data: str | Path, *, settings: Iterable[str] = (), overrides: Mapping
     if isinstance(chosen.family, InstanceConfig | CodedConfig):
         keys |= rules.looked_at(shown, chosen.family.codes.fitted)
     chosen = _base(str(data), recipe, keys, given)
-    seconds = length.takes(fast, seen.pictures, warm, faster)
-    sooner = f", {warm:,} of them by their pixels, {faster:.1f} times as fast" if warm else ""
-    reasons.append(_machine(fast, shown, seen.pictures, seconds, length, f"{device}, {precision}", sooner))
-    return Choice(chosen, tuple(reasons), fast, shown, seconds, expected.sentence(seen, chosen.data.resolution, shown))
+    seconds = length.seconds if length.seconds is not None else paces.seconds(shown, warm) / rules.SHARE
+    sooner = f", {warm:,} of them by their pixels, {paces.warming / paces.late:.1f} times as fast" if warm else ""
+    reasons.append(_machine(paces.late, shown, seen.pictures, seconds, length, f"{device}, {precision}", sooner))
+    return Choice(chosen, tuple(reasons), paces.late, shown, seconds, expected.sentence(seen, chosen.data.resolution, shown))
+
+
+def _paces(chosen: RunConfig, rate: Callable[[int], float]) -> tuple[rules.Paces, int]:
+    """How fast the config's stretches train, and its warm-up's pictures; `rate`: pictures per second after so many."""
+    late, family = rate(LATE), chosen.family
+    if not isinstance(family, AloneConfig):
+        return rules.Paces(late, late, late), 0
+    warm, turns = family.codes.warmup if isinstance(family, CodedConfig) else 0, family.comparison.in_turn
+    turning = max(late, rate(warm)) if turns else late
+    return rules.Paces(max(turning, rate(0)) if warm else turning, turning, late, turns), warm
 
 
 def _decide(seen: Looks, side: int, given: Mapping[str, Any]) -> tuple[str, dict[str, Any], list[Reason]]:

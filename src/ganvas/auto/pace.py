@@ -17,15 +17,17 @@ WARM_UP = 3
 ROUND = 4
 """Steps that are timed together: not all are alike, where real pictures are remembered or sides are seen in turn."""
 ROUNDS = 3
+LATE = 2**50
+"""Pictures after which whatever a run does at first is over."""
 LONGEST = 5.0
 """Seconds after which no further round is begun."""
 
 
-def pace(config: RunConfig, classes: int, device: torch.device, precision: str, *, settled: bool = True) -> float:
+def pace(config: RunConfig, classes: int, device: torch.device, precision: str, *, at: int = LATE) -> float:
     """Real pictures per second of the config's steps, from the median of a few rounds of them on random pictures.
 
-    What a run does beside its steps (evaluations, checkpoints, grids) is not in it. `settled`: steps as those of a long run;
-    else as its first ones are, a warm-up's where it has one.
+    What a run does beside its steps (evaluations, checkpoints, grids) is not in it. `at`: of steps of a run, with its memories
+    full, in which so many pictures were shown.
     """
     family = build_family(config.family, resolution=config.data.resolution, classes=classes, seed=config.seed, device=device)
     batch, side = config.train.batch, config.data.resolution
@@ -34,6 +36,7 @@ def pace(config: RunConfig, classes: int, device: torch.device, precision: str, 
     labels = torch.randint(classes, (batch,), generator=generator).to(device) if family.classes else None
     weights = torch.ones(classes, dtype=torch.float64) if family.classes else None
     state = StepState(config.seed, device, precision, label_weights=weights)
+    state.images = at
     shown = 0
 
     def draw() -> Batch:
@@ -41,14 +44,14 @@ def pace(config: RunConfig, classes: int, device: torch.device, precision: str, 
         shown += batch
         return Batch(images, labels, shown - batch)
 
-    if settled and isinstance(family, Settling):
+    if isinstance(family, Settling):
         family.settle(Batch(images, labels, 0), state)
 
     def take(steps: int) -> float:
         start, before = time.perf_counter(), shown
         for _ in range(steps):
             family.step(draw, state)
-            state.images, state.step = shown, state.step + 1
+            state.images, state.step = at + shown, state.step + 1
         _wait(device)
         return (shown - before) / (time.perf_counter() - start)
 

@@ -54,13 +54,51 @@ class Length:
     pictures: Callable[[int], int] | None
     """From how many there are to how many are shown."""
 
-    def shown(self, rate: float, count: int) -> int:
-        """About how many pictures a run shows, at so many per second."""
-        return self.pictures(count) if self.pictures is not None else int(SHARE * (self.seconds or 0) * rate)
 
-    def takes(self, rate: float, count: int, warm: int = 0, faster: float = 1.0) -> float:
-        """About how many seconds a run takes, `warm` of whose pictures are shown in a warm-up, so many times `faster`."""
-        return self.seconds if self.seconds is not None else (self.shown(rate, count) - _saved(warm, faster)) / rate / SHARE
+@dataclass(frozen=True)
+class Paces:
+    """Pictures per second of a run's stretches: of a warm-up, of those compared at one side in turn, and of all after."""
+
+    warming: float
+    turning: float
+    late: float
+    turns: int = 0
+    """Pictures that are compared at one side in turn."""
+
+    def seconds(self, shown: int, warm: int) -> float:
+        """That so many pictures take in steps, the first of them in a warm-up."""
+        turned = min(self.turns, shown - warm)
+        return warm / self.warming + turned / self.turning + (shown - warm - turned) / self.late
+
+    def shown(self, seconds: float, warm: int) -> int:
+        """Pictures in so many seconds of steps; at least the warm-up's."""
+        left = max(0.0, seconds - warm / self.warming)
+        turned = min(float(self.turns), left * self.turning)
+        return int(warm + turned + (left - turned / self.turning) * self.late)
+
+    def half(self, seconds: float) -> int:
+        """A warm-up's pictures, where it has half of those that are shown in so many seconds."""
+        warm = seconds / (1 / self.warming + 1 / self.turning)
+        if warm > self.turns:
+            warm = (seconds - self.turns / self.turning + self.turns / self.late) / (1 / self.warming + 1 / self.late)
+        return int(warm)
+
+
+def planned(length: Length, count: int, paces: Paces, usual: int) -> tuple[int, int]:
+    """How many pictures a run shows, and how many of them in a warm-up: the `usual` number, or half of a short run's.
+
+    Args:
+        length: what was asked for.
+        count: how many pictures there are.
+        paces: of the run's stretches.
+        usual: pictures of a warm-up in a long run.
+    """
+    if length.pictures is not None:
+        shown = length.pictures(count)
+        return shown, min(usual, shown // 2)
+    seconds = SHARE * (length.seconds or 0)
+    warm = min(usual, paces.half(seconds))
+    return paces.shown(seconds, warm), warm
 
 
 def resolutions(sizes: Sizes) -> tuple[int, ...]:
@@ -150,26 +188,6 @@ def grids(shown: int) -> dict[str, Any]:
 def looked_at(shown: int, usual: int) -> dict[str, Any]:
     """How many pictures are looked at before the first step, of whose features codes are made: fewer in a short run."""
     return {"family.codes.fitted": min(usual, max(LEAST_LOOKED_AT, shown // 20))}
-
-
-def planned(shown: int, usual: int, length: Length, faster: float) -> tuple[int, int]:
-    """How many pictures are shown if some are shown in a warm-up, and how many of them in that: half of a short run's.
-
-    Args:
-        shown: how many are without.
-        usual: how many are of a warm-up in a long run.
-        length: what was asked for; only where that is a time, more are shown.
-        faster: how many times as many are shown in the same time in a warm-up.
-    """
-    if length.seconds is None:
-        return shown, min(usual, shown // 2)
-    warm = min(usual, int(shown / (1 + 1 / faster)))
-    return shown + _saved(warm, faster), warm
-
-
-def _saved(warm: int, faster: float) -> int:
-    """As many pictures could be shown after a warm-up in the time that it is shorter by."""
-    return int(warm * (1 - 1 / faster))
 
 
 def _round(value: float) -> int:

@@ -4,13 +4,19 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from ganvas.config.base import Part
 
 Summary = Literal["whole", "quarters", "deviations", "sixteenths", "pixels", "edges"]
 """What vectors say of a picture."""
+THROUGHOUT = 2**53
+"""More pictures than any run shows."""
 Side = Annotated[int, Field(ge=32, le=512, multiple_of=32)]
+
+
+def _throughout(value: object) -> object:
+    return THROUGHOUT if value is True else value
 
 
 class Comparison(Part):
@@ -20,7 +26,12 @@ class Comparison(Part):
     input_sizes: tuple[Side, ...] | None = Field(
         default=None, min_length=1, description="sides at which the frozen network sees pictures; null: their own, at least 64"
     )
-    in_turn: bool = Field(default=False, description="a step sees pictures at one of input_sizes, the next step at the next one")
+    in_turn: Annotated[int, BeforeValidator(_throughout)] = Field(
+        default=0,
+        ge=0,
+        description="pictures, the first that are compared, for which a step sees them at one of input_sizes and the next step at the "
+        "next one; true: all of them",
+    )
     summaries: tuple[Summary, ...] = Field(
         default=("whole", "quarters", "deviations", "sixteenths", "pixels", "edges"),
         min_length=1,

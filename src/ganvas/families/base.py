@@ -102,5 +102,6 @@ class Settling(Protocol):
     """What a family may offer beside: the state that it reaches after many steps, at once."""
 
     def settle(self, batch: Batch, state: StepState) -> None:
-        """Get there, so that the next steps take as long as those of a long run do. For measuring, not for training."""
+        """Get there, so that the next steps take as long as those of a long run do, where as many pictures were shown as the state
+        of these steps says. For measuring, not for training."""
         ...

@@ -66,7 +66,7 @@ class Coded(Alone):
         warming = state.images < self._warmup
         mixed = 0 if warming else int(self.codes.mixtures * len(batch.images))
         pairs = max(1, (len(batch.images) - mixed) // 2)
-        view = None if warming else self.comparison.view(state.step)
+        view = None if warming else self.comparison.view(state.step, state.images - self._warmup)
         codes, reals = self._look(batch, pairs, state, view)
         labels = None if batch.labels is None else torch.cat([batch.labels[:pairs].repeat(2), batch.labels[pairs : pairs + mixed]])
         latents = [self._latents(codes, batch.start, state)]
@@ -124,9 +124,8 @@ class Coded(Alone):
         return torch.cat([codes, noise], 1)
 
     def settle(self, batch: Batch, state: StepState) -> None:
-        """As many real pictures are remembered as there are places, codes have their rule, and the warm-up is over."""
+        """As many real pictures are remembered as there are places, and codes have their rule."""
         super().settle(batch, state)
-        self._warmup = 0
         settle(self.coder, self.instances, batch, state)
 
     def sampler(self, modules: Mapping[str, nn.Module]) -> InstanceSampler:

@@ -142,7 +142,7 @@ class Comparison:
             seen_at = [side for kind in config.summaries for side in self._sides_of(kind, maps, sample)]
         self.memory = Memory(config.remembered, widths, classes)
         self.whole = _view(self.input_sizes, seen_at)
-        self._turns = [_view((side,), seen_at) for side in self.input_sizes] if config.in_turn else [self.whole]
+        self._turns = [_view((side,), seen_at) for side in self.input_sizes]
 
     def _sides_of(self, kind: Summary, maps: Mapping[int, list[Tensor]], images: Images) -> list[int | None]:
         """The side at which each group of a kind is seen, in their order; None: they are of the pictures themselves."""
@@ -150,9 +150,9 @@ class Comparison:
             return [None] * len(summaries([kind], [], images))
         return [side for side in self.input_sizes for x in maps[side] for _ in summaries([kind], [x], images)]
 
-    def view(self, step: int) -> View:
-        """What a step compares: the whole, or what is seen at the side whose turn it is."""
-        return self._turns[step % len(self._turns)]
+    def view(self, step: int, shown: int) -> View:
+        """What a step compares, before which so many pictures were: the whole, or what is seen at the side whose turn it is."""
+        return self._turns[step % len(self._turns)] if shown < self.config.in_turn else self.whole
 
     def maps(self, images: Images, sides: Sequence[int]) -> dict[int, list[Tensor]]:
         """What the frozen network makes of pictures in [-1, 1], by the side at which it sees them."""
@@ -191,9 +191,9 @@ class Comparison:
         labels = labels.repeat(times) if labels is not None and self.memory.classes else None
         self.memory.take([x.repeat(times, 1) for x in self.features(images, self.whole)], labels, _dtype(images))
 
-    def distance(self, images: Images, labels: Labels | None, step: int) -> PerImage:
-        """Each fake's part in the energy distance from the real pictures, a mean over the step's groups; the parts' mean tends to 0."""
-        view = self.view(step)
+    def distance(self, images: Images, labels: Labels | None, step: int, shown: int) -> PerImage:
+        """Each fake's part in the energy distance from the real pictures, a mean over the view's groups; the parts' mean tends to 0."""
+        view = self.view(step, shown)
         return self.compared(images, labels, self.by_rule(self.features(images, view), view), view)
 
     def compared(self, images: Images, labels: Labels | None, fakes: Sequence[Tensor], view: View) -> PerImage:

@@ -118,7 +118,7 @@ class Matching(Alone):
         latents, labels, chance = draw_inputs(config.latent, self.classes, "data", state, batch.start, count, "fake")
         images = make(self.generator, latents, labels, chance, state)
         with state.autocast():
-            loss = self.comparison.distance(images, labels, state.step).mean()
+            loss = self.comparison.distance(images, labels, state.step, state.images).mean()
         self._learn(loss, state)
         return {"loss_g": loss.detach()}
 

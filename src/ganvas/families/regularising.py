@@ -196,7 +196,8 @@ class Matching:
     def generator(self, players: Players, fake: Shown) -> Terms:
         """The energy distance of the fakes, as they are, from the real pictures."""
         with players.state.autocast():
-            return {"matching": (self.config.weight, self.comparison.distance(fake.images, fake.labels, players.state.step).mean())}
+            apart = self.comparison.distance(fake.images, fake.labels, players.state.step, players.state.images)
+            return {"matching": (self.config.weight, apart.mean())}
 
 
 REGULARISERS = {OrthogonalRegulariser: Orthogonal, LecamRegulariser: Lecam, ConsistencyRegulariser: Consistency}
