@@ -117,7 +117,7 @@ ATTEMPTS: Mapping[str, Attempt] = {
     "codes-mixtures": Attempt("codes{side}", (*TOGETHER, "family.codes.mixtures=0.5", "family.codes.blend=1"), CLASSES),
     "codes-drawings": Attempt("codes64-drawings", TOGETHER, CLASSES),
     "drawings-turns": Attempt("codes64-drawings", TURNS, CLASSES),
-    "drawings-turns-60k": Attempt("codes64-drawings", ("family.comparison.in_turn=60000",), CLASSES),
+    "drawings-turns-120k": Attempt("codes64-drawings", ("family.comparison.in_turn=120000",), CLASSES),
     "sngan-diffaug": Attempt("sngan32-diffaug", conditional=("family.generator.labels=batchnorm", *PROJECTION)),
     "biggan-diffaug": Attempt("biggan64-diffaug", conditional=("family.generator.labels=shared", *PROJECTION)),
     "stylegan2": Attempt("stylegan2-{side}", conditional=EMBEDDED),
