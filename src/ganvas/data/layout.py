@@ -197,11 +197,12 @@ def _labelled(members: dict[str, _Members], rejected: list[tuple[str, str]]) -> 
         notes.append(f"classes are taken from the file names (first: {shown(members[deciding].first)})")
     short = _without_synsets(names)
     classes = tuple(sorted(short.values()))
+    place = {name: number for number, name in enumerate(classes)}
     splits = {}
     for split, found in members.items():
         labels = None
         if split in labelled:
-            index = [classes.index(short[name]) if name in short else -1 for name in found.numbers]
+            index = [place[short[name]] if name in short else -1 for name in found.numbers]
             labels = np.array(index, np.int32)[found.labels()]
         rows = range(len(found.rows)) if len(found.rows) == len(found.listing) else np.array(found.rows, np.int32)
         splits[split] = Pictures(found.listing, rows, labels)
@@ -235,8 +236,9 @@ def _keep_classes(made: Plan, source: Source, wanted: Sequence[str]) -> None:
 
 def _forget(made: Plan, gone: Sequence[str]) -> None:
     """Take classes out of the plan; their pictures, where there are any, have the label -1 from then on."""
-    classes = tuple(name for name in made.classes if name not in gone)
-    index = np.array([classes.index(name) if name in classes else -1 for name in made.classes], np.int32)
+    classes = tuple(sorted(set(made.classes) - set(gone)))
+    place = {name: number for number, name in enumerate(classes)}
+    index = np.array([place.get(name, -1) for name in made.classes], np.int32)
     for pictures in made.splits.values():
         if pictures.labels is not None:
             pictures.labels = index[pictures.labels]

@@ -108,7 +108,6 @@ class _Files:
 
     def __init__(self, folder: Path, split: str, count: int, resolution: int):
         self._paths = [folder / f"{split}.npy", folder / f"{split}.sizes.npy", Digests(folder).path(split)]
-        self._stack = contextlib.ExitStack()
         with contextlib.ExitStack() as stack:
             self._pixels = stack.enter_context(RowFile(self._paths[0], count, (resolution, resolution, 3)))
             self._sizes = stack.enter_context(RowFile(self._paths[1], count, (2,), "<i4"))
