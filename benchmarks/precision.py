@@ -69,7 +69,7 @@ def run(options: argparse.Namespace, trial: Trial, lock: threading.Lock) -> None
     out = work / "judged.json"
     command(options, "evaluate", work, "--checkpoint", "last", "--features", JUDGE, "--samples", str(SAMPLES), "--out", out, "--quiet")
     judged, row = read_json(out) or {}, compare([open_run(work)]).rows[0]
-    line = {"precision": trial.precision, "seed": trial.seed, **{name: judged[name] for name in SHOWN}}
+    line = {"precision": trial.precision, "seed": trial.seed, "scores": {name: judged[name] for name in SHOWN}}
     line |= {key: row[key] for key in ("images", "cpu_seconds")}
     with lock:
         found = sorted([*lines(trial.kept), line], key=lambda each: (each["precision"], each["seed"]))
@@ -104,11 +104,12 @@ def _section(kept: Mapping[str, Any]) -> list[str]:
     found = [f"## `{kept['attempt']}` on {kept['on']}, {kept['images']:,} pictures", "", f"On {kept['machine']['processor']}.", ""]
     found += ["| precision | seed | FD | 95%, of pictures | KID x 1000 | recall | processor time, s |", "|" + "---|" * 7]
     for line in kept["trials"]:
-        fd = line["fd"]
+        scores = line["scores"]
+        fd = scores["fd"]
         cells = [line["precision"], str(line["seed"]), f"{fd['value']:.1f}", f"{fd['low']:.1f} to {fd['high']:.1f}"]
-        cells += [f"{1000 * line['kid']['value']:.2f}", f"{line['recall']['value']:.1%}", f"{line['cpu_seconds']:.0f}"]
+        cells += [f"{1000 * scores['kid']['value']:.2f}", f"{scores['recall']['value']:.1%}", f"{line['cpu_seconds']:.0f}"]
         found.append(f"| {' | '.join(cells)} |")
-    sides = [[line["fd"]["value"] for line in kept["trials"] if line["precision"] == name] for name in PRECISIONS]
+    sides = [[line["scores"]["fd"]["value"] for line in kept["trials"] if line["precision"] == name] for name in PRECISIONS]
     if all(len(side) >= 2 for side in sides):
         difference, half = welch(*sides)
         word = "The difference may be none" if abs(difference) <= half else "**The difference is more than chance**"

@@ -22,7 +22,8 @@ def precision() -> ModuleType:
 
 def trial(name: str, seed: int, fd: float) -> dict[str, Any]:
     score = {"value": fd, "low": fd - 1, "high": fd + 1}
-    return {"precision": name, "seed": seed, "fd": score, "kid": score, "recall": {"value": 0.5}, "images": 10, "cpu_seconds": 2.0}
+    scores = {"fd": score, "kid": score, "recall": {"value": 0.5}}
+    return {"precision": name, "seed": seed, "scores": scores, "images": 10, "cpu_seconds": 2.0}
 
 
 def test_the_interval_is_welchs(precision: ModuleType) -> None:
@@ -41,6 +42,29 @@ def test_what_is_kept_is_not_trained_again(precision: ModuleType, tmp_path: Path
     before = wanted.kept.read_bytes()
     precision.run(argparse.Namespace(), wanted, threading.Lock())
     assert wanted.kept.read_bytes() == before
+
+
+def test_a_trial_is_kept_by_its_precision_beside_the_score_of_that_name(
+    precision: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(precision, "KEPT", tmp_path)
+    monkeypatch.setattr(precision, "prepared", lambda *_: tmp_path)
+
+    def command(_: Any, what: str, *words: Any) -> None:
+        if what == "evaluate":
+            precision.artifact.write_json(words[words.index("--out") + 1], {name: {"value": 0.5} for name in precision.SHOWN})
+        else:
+            Path(words[words.index("--out") + 1]).mkdir(parents=True)
+
+    monkeypatch.setattr(precision, "command", command)
+    monkeypatch.setattr(precision, "open_run", lambda _: None)
+    monkeypatch.setattr(precision, "compare", lambda _: argparse.Namespace(rows=[{"images": 10, "cpu_seconds": 2.0}]))
+    options = argparse.Namespace(work=tmp_path / "work", threads=1, jobs=1)
+    for name in ("fp32", "bf16"):
+        precision.run(options, precision.Trial("codes", "cifar10", 10, name, 1), threading.Lock())
+    kept = precision.lines(tmp_path / "codes-cifar10-10.json")
+    assert [line["precision"] for line in kept] == ["bf16", "fp32"]
+    assert kept[0]["scores"]["precision"] == {"value": 0.5}
 
 
 @pytest.mark.parametrize(("off", "words"), [(0.5, "may be none"), (50.0, "more than chance")])
