@@ -11,6 +11,7 @@ from safetensors.torch import load_file
 
 import ganvas
 from curves import build, pictures, train
+from ganvas.auto.pace import LATE
 from ganvas.config import RunConfig, io
 from ganvas.errors import UsageError
 from ganvas.families import build_family
@@ -77,6 +78,11 @@ def test_a_warm_up_compares_pixels_alone_and_looks_at_no_features() -> None:
     alike, _ = train(tiny(**values), 2)
     assert isinstance(alike, Coded)
     assert int(alike.comparison.memory.seen) == 0
+    settled, state = build(tiny(**values)), StepState(0, torch.device("cpu"), "fp32")
+    assert isinstance(settled, Settling)
+    state.images = LATE
+    settled.settle(Batch(torch.rand(8, 3, 16, 16), None, 0), state)
+    assert "features" in settled.step(lambda: Batch(torch.rand(8, 3, 16, 16), None, 0), state)
 
 
 def test_a_share_of_the_fakes_is_made_of_mixtures_that_have_no_pair(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,7 +11,7 @@ from ganvas.config.base import Part
 Summary = Literal["whole", "quarters", "deviations", "sixteenths", "pixels", "edges"]
 """What vectors say of a picture."""
 THROUGHOUT = 2**53
-"""More pictures than any run shows."""
+"""More pictures than any run shows, and than `auto.pace` takes for late."""
 Side = Annotated[int, Field(ge=32, le=512, multiple_of=32)]
 
 

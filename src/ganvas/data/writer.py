@@ -39,7 +39,7 @@ def npy_header(shape: Sequence[int], dtype: str = "|u1") -> bytes:
 
 
 class RowFile:
-    """A .npy file of (n, *row) under construction, n of which are written in any order.
+    """A .npy file of (n, *row) under construction, whose rows are written in any order.
 
     It is written to, not mapped: on a full disk a write fails with an error, while a store to a map kills the process.
     """
