@@ -81,3 +81,7 @@ def test_the_page_says_whether_it_may_be_chance(
     precision.artifact.write_json(tmp_path / "none.json", {**kept, "trials": []})
     with pytest.raises(UserError, match="holds no training"):
         precision.page()
+
+
+def test_the_page_is_what_the_kept_trainings_make(precision: ModuleType) -> None:
+    assert precision.PAGE.read_text() == precision.page()
