@@ -103,6 +103,7 @@ ADAM = (
 CLASSES = ("family.classes=true",)
 TOGETHER = ("family.comparison.in_turn=0",)
 TURNS = ("family.comparison.in_turn=true",)
+AVERAGES = "ema={kind: power}"
 ATTEMPTS: Mapping[str, Attempt] = {
     "auto": Attempt("auto"),
     "dcgan": Attempt("dcgan{side}", conditional=EMBEDDED),
@@ -111,6 +112,7 @@ ATTEMPTS: Mapping[str, Attempt] = {
     "codes": Attempt("codes{side}", TOGETHER, CLASSES),
     "codes-turns": Attempt("codes{side}", TURNS, CLASSES),
     "codes-turns-60k": Attempt("codes{side}", ("family.comparison.in_turn=60000",), CLASSES),
+    "codes-averages": Attempt("codes{side}", ("family.comparison.in_turn=60000", AVERAGES), CLASSES),
     "codes-pixels": Attempt(
         "codes{side}", (*TOGETHER, "family.codes.features=1", "family.codes.pixels=0.5", "augment.flip=false"), CLASSES
     ),
@@ -118,6 +120,7 @@ ATTEMPTS: Mapping[str, Attempt] = {
     "codes-drawings": Attempt("codes64-drawings", TOGETHER, CLASSES),
     "drawings-turns": Attempt("codes64-drawings", TURNS, CLASSES),
     "drawings-turns-120k": Attempt("codes64-drawings", ("family.comparison.in_turn=120000",), CLASSES),
+    "drawings-averages": Attempt("codes64-drawings", ("family.comparison.in_turn=120000", AVERAGES), CLASSES),
     "sngan-diffaug": Attempt("sngan32-diffaug", conditional=("family.generator.labels=batchnorm", *PROJECTION)),
     "biggan-diffaug": Attempt("biggan64-diffaug", conditional=("family.generator.labels=shared", *PROJECTION)),
     "stylegan2": Attempt("stylegan2-{side}", conditional=EMBEDDED),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -186,3 +187,17 @@ def test_what_can_not_be_averaged(run: Path, unconditional: Path) -> None:
         ganvas.load(run, checkpoint="ema-0.200")
     with pytest.raises(UsageError, match=r"such as ema-0\.120"):
         ganvas.load(run, checkpoint="ema")
+
+
+def test_a_run_told_codes_has_averages_of_its_networks_alone(packed: Path, tmp_path: Path) -> None:
+    settings: dict[str, Any] = {"data": packed, "ema": {"kind": "power", "every": 64}}
+    ganvas.train(config("codes32", **settings, train__images=192), out=tmp_path / "whole", quiet=True)
+    ganvas.train(config("codes32", **settings, train__images=128), out=tmp_path / "parts", quiet=True)
+    ganvas.resume(tmp_path / "parts", images=192, quiet=True)
+    for run in ("whole", "parts"):
+        assert [int(file.stem) for file in snapshots(tmp_path / run / "averages")] == [64, 128, 192]
+        ganvas.ema(tmp_path / run, 0.123)
+    whole, parts = (parameters(tmp_path / run / "checkpoints" / "ema-0.123") for run in ("whole", "parts"))
+    assert all(torch.equal(whole[key], value) for key, value in parts.items())
+    pictures = ganvas.load(tmp_path / "whole", checkpoint="ema-0.123").sample(4)
+    assert not np.array_equal(pictures, ganvas.load(tmp_path / "whole", checkpoint="last").sample(4))

@@ -26,11 +26,12 @@ class Averages(ABC):
     def __init__(self, modules: Mapping[str, nn.Module]):
         self._sources = dict(modules)
         self.modules = {name: copy.deepcopy(module).requires_grad_(False) for name, module in modules.items()}
-        self._pairs: list[tuple[list[Tensor], list[Tensor]]] = [
-            (list(self.modules[name].parameters()), list(module.parameters()))
+        # A module without parameters has nothing to average, such as the codes that pictures are made of.
+        self._pairs: dict[str, tuple[list[Tensor], list[Tensor]]] = {
+            name: (list(self.modules[name].parameters()), list(module.parameters()))
             for name, module in modules.items()
             if next(module.parameters(), None) is not None
-        ]
+        }
 
     @abstractmethod
     def update(self, images: int, batch: int) -> None:
@@ -64,7 +65,7 @@ class Ema(Averages):
         if self.config.rampup is not None:
             halflife = min(halflife, images * self.config.rampup)
         weight = 1 - 0.5 ** (batch / max(halflife, 1e-8))
-        for averages, values in self._pairs:
+        for averages, values in self._pairs.values():
             torch._foreach_lerp_(averages, values, weight)  # pyright: ignore[reportPrivateImportUsage]
 
 

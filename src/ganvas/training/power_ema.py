@@ -92,16 +92,17 @@ class PowerEma(Averages):
         self.config, self.folder = config, folder
         self._exponents = [exponent(sigma) for sigma in config.sigmas]
         # The second average has no modules: nothing is drawn from it.
-        self._second = [[average.clone() for average in averages] for averages, _ in self._pairs]
+        self._second = {name: [average.clone() for average in averages] for name, (averages, _) in self._pairs.items()}
 
     @torch.no_grad()
     def update(self, images: int, batch: int) -> None:
         """Move towards the modules after a step that showed `batch` pictures, `images` in all; keep both where that is due."""
-        for averages, gamma in zip(([a for a, _ in self._pairs], self._second), self._exponents, strict=True):
+        first = {name: averages for name, (averages, _) in self._pairs.items()}
+        for averages, gamma in zip((first, self._second), self._exponents, strict=True):
             # beta = (1 - 1/t)^(gamma + 1) (section 3.1), for a step of a batch: exact for parameters that stay until the next.
             weight = 1 - (1 - batch / images) ** (gamma + 1)
-            for average, (_, values) in zip(averages, self._pairs, strict=True):
-                torch._foreach_lerp_(average, values, weight)  # pyright: ignore[reportPrivateImportUsage]
+            for name, (_, values) in self._pairs.items():
+                torch._foreach_lerp_(averages[name], values, weight)  # pyright: ignore[reportPrivateImportUsage]
         interval = self._interval(images)
         if images % interval < batch:
             self._keep(images)
@@ -122,8 +123,8 @@ class PowerEma(Averages):
 
     def _named(self) -> Iterator[tuple[str, Tensor]]:
         """Each number of both averages: `0/module/parameter` and `1/module/parameter`."""
-        for (name, module), second in zip(self.modules.items(), self._second, strict=True):
-            for (key, first), other in zip(module.named_parameters(), second, strict=True):
+        for name, second in self._second.items():
+            for (key, first), other in zip(self.modules[name].named_parameters(), second, strict=True):
                 yield f"0/{name}/{key}", first
                 yield f"1/{name}/{key}", other
 
