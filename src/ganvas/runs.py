@@ -144,7 +144,7 @@ class RunFolder:
 
     @property
     def checkpoints(self) -> Path:
-        """`last`, `best`, and averages that were made after training."""
+        """`last`, `best`, `fresh` where the best copies, and averages that were made after training."""
         return self.path / "checkpoints"
 
     @property
@@ -205,7 +205,7 @@ class RunFolder:
         return read_json(self.evaluation_file)
 
     def checkpoint_names(self) -> list[str]:
-        """Which of `best` and `last` are there, and any other."""
+        """Which of `best`, `last` and `fresh` are there, and any other."""
         return sorted(p.parent.name for p in self.checkpoints.glob("*/state.json") if not p.parent.name.startswith("."))
 
     @property
@@ -224,6 +224,8 @@ class RunFolder:
         return sorted(found)
 
 
+TRAINED = ("best", "last", "fresh")
+"""Checkpoints that training saves: of the lowest KID, at the end, and of the lowest KID before `best` began to copy."""
 AVERAGE = re.compile(r"ema-0\.\d{3,}")
 """Names of checkpoints that `ganvas ema` makes."""
 
@@ -236,8 +238,8 @@ def average_name(sigma: float) -> str:
 
 def check_checkpoint_name(name: str) -> None:
     """Raise `UsageError` for what can't be the name of a checkpoint."""
-    if name not in ("best", "last") and not AVERAGE.fullmatch(name):
-        raise UsageError(f'"{name}" is no checkpoint: expected best, last, or one that `ganvas ema` made, such as ema-0.120')
+    if name not in TRAINED and not AVERAGE.fullmatch(name):
+        raise UsageError(f'"{name}" is no checkpoint: expected best, last, fresh, or one that `ganvas ema` made, such as ema-0.120')
 
 
 def _alive(status: Status) -> bool:

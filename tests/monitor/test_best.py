@@ -10,10 +10,14 @@ import torch
 
 import ganvas
 from ganvas.config.run import EvaluationConfig
+from ganvas.errors import RunError
 from ganvas.features.lite import LiteFeatures
+from ganvas.metrics.copy_watch import WatchedCopies
 from ganvas.metrics.reference import Reference
 from ganvas.monitor.best import FEWEST, BestCheckpoint
 from ganvas.runs import RunFolder
+from ganvas.training import checkpoint
+from ganvas.training.hooks import Moment
 from small import config, disks
 
 
@@ -73,3 +77,68 @@ def test_near_copies_are_looked_for_where_there_are_enough_pictures_to_tell(coun
         if looked:
             assert 0 <= line["near_copies"] <= 1
             assert 0 < line["near_copies_usual"] <= 1
+
+
+NEW, COPIED = WatchedCopies(0.1, 0.2), WatchedCopies(0.3, 0.2)
+Look = tuple[float, WatchedCopies | None]
+
+
+def look(hook: BestCheckpoint, folder: RunFolder, images: int, kid: float, copies: WatchedCopies | None) -> None:
+    """What an evaluation after so many pictures keeps."""
+
+    def save(name: str) -> None:
+        checkpoint.save(folder.checkpoints / name, {}, {}, {"images": images})
+
+    def unused(*_: Any) -> Any:
+        raise AssertionError("keeping draws nothing and says nothing")
+
+    hook._keep(Moment(folder, images, None, 0.0, False, unused, unused, save, unused, unused), kid, copies)
+
+
+def kept(folder: RunFolder) -> dict[str, int]:
+    """After how many pictures each checkpoint was made."""
+    return {name: checkpoint.Checkpoint(folder.checkpoints / name).images for name in folder.checkpoint_names()}
+
+
+@pytest.mark.parametrize(
+    ("looks", "expected"),
+    [
+        ([(5, NEW), (4, NEW)], {"best": 2}),
+        ([(5, NEW), (4, COPIED)], {"best": 2, "fresh": 1}),
+        ([(5, NEW), (4, COPIED), (3, COPIED)], {"best": 3, "fresh": 1}),
+        ([(5, NEW), (4, COPIED), (4.5, NEW)], {"best": 2, "fresh": 3}),
+        ([(5, NEW), (4, COPIED), (6, NEW)], {"best": 2, "fresh": 1}),
+        ([(5, NEW), (4, COPIED), (3, NEW)], {"best": 3}),
+        ([(5, NEW), (4, COPIED), (3, NEW), (2, COPIED)], {"best": 4, "fresh": 3}),
+        ([(5, COPIED), (4, COPIED)], {"best": 2}),
+        ([(5, None), (4, None)], {"best": 2}),
+    ],
+)
+def test_what_was_best_before_it_copied_is_kept_also_by_a_run_that_was_killed(
+    looks: list[Look], expected: dict[str, int], tmp_path: Path
+) -> None:
+    for stopped in range(len(looks) + 1):
+        folder = RunFolder(tmp_path / str(stopped))
+        hook, state = best(None, 0.01), best(None, 0.01).state_dict()
+        for images, (kid, copies) in enumerate(looks, 1):
+            look(hook, folder, images, kid, copies)
+            state = hook.state_dict() if images == stopped else state
+        assert kept(folder) == expected
+        # Killed at the end, and resumed from a checkpoint that was saved after `stopped` looks.
+        again = best(None, 0.01)
+        again.load_state_dict(state)
+        for images, (kid, copies) in list(enumerate(looks, 1))[stopped:]:
+            look(again, folder, images, kid, copies)
+        assert kept(folder) == expected
+        assert again.state_dict() == hook.state_dict()
+
+
+def test_fresh_is_a_checkpoint_where_there_is_one(tmp_path: Path) -> None:
+    ganvas.train(config("dcgan32", disks(tmp_path / "disks"), train__images=32), out=tmp_path / "run", quiet=True)
+    with pytest.raises(RunError, match="leave out --checkpoint"):
+        ganvas.load(tmp_path / "run", checkpoint="fresh")
+    folder = RunFolder(tmp_path / "run")
+    checkpoint.duplicate(folder.checkpoints / "last", folder.checkpoints / "fresh")
+    assert ganvas.load(tmp_path / "run", checkpoint="fresh").checkpoint_name == "fresh"
+    longer = ganvas.resume(tmp_path / "run", images=64, quiet=True)
+    assert "that of 32 pictures did not: --checkpoint fresh" in longer.message

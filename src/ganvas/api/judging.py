@@ -40,7 +40,7 @@ def evaluate(
         run: a run folder; or, with `data`, pictures: a folder, an archive, a packed data set, or uint8 (N, H, W, 3).
         data: real pictures to compare with, packed or not; default: those that the run was trained on.
         samples: how many to draw of a run, default 10,000; of given pictures, how many to score at most, default all.
-        checkpoint: `best`, `last` or what `ema` made; default: best where there is one.
+        checkpoint: `best`, `last`, `fresh` or what `ema` made; default: best where there is one.
         noise: on the codes that a run's pictures are made of; see `load`.
         features: `efficientnet-lite0` (default, offline), `efficientnet-lite2`, `inception`, `dinov2`; see docs/guide/features.md.
         weights: the weights file that `inception` and `dinov2` need.

@@ -6,4 +6,4 @@ from os import PathLike
 
 AnyPath = str | PathLike[str]
 CheckpointName = str
-"""`best`, `last`, or what `ema` made, such as `ema-0.120`."""
+"""`best`, `last`, `fresh` (the best one that did not copy, where `best` does), or what `ema` made, such as `ema-0.120`."""

@@ -30,7 +30,7 @@ def load(
 
     Args:
         run: the run folder.
-        checkpoint: `best`, `last` or what `ema` made; default: best where there is one.
+        checkpoint: `best`, `last`, `fresh` or what `ema` made; default: best where there is one.
         ema: the average of the generator's parameters, rather than the last ones.
         noise: deviation of what is added to the codes of real pictures that new ones are made of (recipes such as codes64),
             whose numbers have a mean square of 1: more makes fewer near-copies. None: as in training.
@@ -82,7 +82,7 @@ def sample(
         watermark: a text, or a picture's file, stamped on every copy that is written.
         kaggle: `images.zip` as "Generative Dog Images" took it, and its score.
         as_dataset: `train/<class>/` folders, as `prepare` takes them.
-        checkpoint: `best`, `last` or what `ema` made; default: best where there is one.
+        checkpoint: `best`, `last`, `fresh` or what `ema` made; default: best where there is one.
         ema: the average of the generator's parameters.
         noise: on the codes that pictures are made of; see `load`.
         engine: how the network is computed. `eager` is the reference, in float32; `auto` the fastest that is within one
@@ -235,7 +235,7 @@ def sweep_noise(
         out: a new folder for tables, plots and pictures.
         noises: deviations, 0 or more; default: the run's own, and 0.1, 0.2, 0.3, 0.5, 0.7 and 1.
         samples: pictures at each.
-        checkpoint: `best`, `last` or what `ema` made; default: best where there is one.
+        checkpoint: `best`, `last`, `fresh` or what `ema` made; default: best where there is one.
         quiet: no progress.
 
     Raises:

@@ -13,7 +13,7 @@ Checkpoint = str
 
 
 class CheckpointName(click.ParamType):
-    """A checkpoint's name: best, last, or one that `ganvas ema` made."""
+    """A checkpoint's name: best, last, fresh, or one that `ganvas ema` made."""
 
     name = "checkpoint"
 
@@ -33,7 +33,8 @@ checkpoint_option = click.option(
     "--checkpoint",
     type=CheckpointName(),
     metavar="NAME",
-    help="Which checkpoint: best, last, or one that `ganvas ema` made.  [default: best, or last where there is no best]",
+    help="Which checkpoint: best, last, fresh (the best that did not copy, where best does), or one that `ganvas ema` made.  "
+    "[default: best, or last where there is no best]",
 )
 noise_option = click.option(
     "--noise",

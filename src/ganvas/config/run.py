@@ -77,7 +77,7 @@ class CheckpointConfig(Part):
 
 
 class EvaluationConfig(Part):
-    """Scores while training; the lowest KID makes `checkpoints/best`."""
+    """Scores while training; the lowest KID makes `checkpoints/best`, and `fresh` before that copies."""
 
     every: int | None = Field(
         default=None, ge=1, description="pictures between two evaluations; null: as often as takes about 5% of the time"
@@ -90,7 +90,7 @@ class TransferConfig(Part):
     """Begin with what an older run learnt (Wang et al. 2018; FreezeD: Mo et al. 2020)."""
 
     run: str = Field(description="folder of the older run; needed once, at the start")
-    checkpoint: Literal["best", "last"] | None = Field(default=None, description="null: best, or last where there is no best")
+    checkpoint: Literal["best", "last", "fresh"] | None = Field(default=None, description="null: best, or last where there is no best")
     freeze: int = Field(default=0, ge=0, description="first layers of the discriminator that stay as they were")
 
 

@@ -201,6 +201,7 @@ def _no_codes(config: RunConfig | None) -> str | None:
 
 _BEST = _say("the best checkpoint is kept: `ganvas sample` and `ganvas evaluate` use it")
 _PATIENCE = _say("patience: look again later; nothing is wrong with a young run")
+_FRESH = _say("what was best before it copied, where there was such a moment: `--checkpoint fresh` for `ganvas sample` and the rest")
 _SHORTER = _say("a shorter training: copies come of showing each picture often")
 _LOOK = _say("look at them: `ganvas neighbours RUN` shows each beside what it is near to")
 _PICTURES = _say("more pictures: a few thousand at least, better tens of thousands")
@@ -218,7 +219,7 @@ REMEDIES: dict[str, tuple[Remedy, ...]] = {
     "learning by heart": (_augment, _PICTURES, _mirror, _penalty, _BEST),
     "getting worse": (_BEST, _lower_rates, _augment, _roll_back),
     "recall falls": (_BEST, _augment, _lower_rates, _batch),
-    "near-copies": (_mix, _mirror, _augment, _PICTURES, _SHORTER, _no_codes, _LOOK),
+    "near-copies": (_FRESH, _mix, _mirror, _augment, _PICTURES, _SHORTER, _no_codes, _LOOK),
     "gradients": (_lower_rates, _clip, _spectral_norm, _batch_norm),
     "penalty explodes": (_penalty_weight, _lower_rate_d),
     "not learnt yet": (_PATIENCE,),

@@ -31,6 +31,11 @@ class WatchedCopies:
     usual: float
     """The share up to which there is no telling it from that among real pictures."""
 
+    @property
+    def beyond_usual(self) -> bool:
+        """Whether more is near-copied than chance and the data themselves explain."""
+        return self.share > self.usual
+
 
 class CopyWatch:
     """The thumbnails of all training pictures, and how near real pictures are to each other."""

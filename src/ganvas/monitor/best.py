@@ -1,8 +1,12 @@
-"""Scores while training: the checkpoint with the lowest KID is kept as `checkpoints/best`."""
+"""Scores while training: the checkpoint with the lowest KID is kept as `checkpoints/best`.
+
+Where that copies training pictures, the one with the lowest KID of those that did not is kept as `checkpoints/fresh`.
+"""
 
 from __future__ import annotations
 
 import json
+import shutil
 import time
 from typing import Any
 
@@ -12,10 +16,11 @@ from torch import Tensor
 from ganvas.artifact import disk_errors
 from ganvas.config.run import EvaluationConfig
 from ganvas.features.backbone import FeatureNetwork
-from ganvas.metrics.copy_watch import CopyWatch
+from ganvas.metrics.copy_watch import CopyWatch, WatchedCopies
 from ganvas.metrics.quick import quick_scores
 from ganvas.metrics.reference import Reference
 from ganvas.sampling.render import render
+from ganvas.training.checkpoint import Checkpoint, duplicate
 from ganvas.training.hooks import CONTINUE, Answer, Moment
 
 EVALUATIONS = 10
@@ -61,6 +66,8 @@ class BestCheckpoint:
             self._times = max(1, min(EVALUATIONS, int(SHARE * budget / max(self._cost, 1e-9))))
         self._done_at = 0
         self.best: dict[str, float] | None = None
+        self.fresh: dict[str, float] | None = None
+        """The lowest KID among looks that found no more near-copies than usual; None as well where there was no look for them."""
 
     def _interval(self, total: int) -> int:
         return self.config.every or max(1, total // self._times)
@@ -80,7 +87,7 @@ class BestCheckpoint:
         return max(0, (total - max(images, self._done_at)) // self._interval(total) - 1)
 
     def __call__(self, moment: Moment) -> Answer:
-        """Evaluate; save `best` if it is."""
+        """Evaluate; save `best` if it is, `fresh` where that copies and this does not."""
         started = time.perf_counter()
         batches = render(
             moment.sampler(),
@@ -98,25 +105,45 @@ class BestCheckpoint:
         moment.score(value)
         line: dict[str, Any] = {"images": moment.images, "seconds": round(moment.seconds, 3), "kid": value}
         line |= {name: share for name, share in (("precision", scores.precision), ("recall", scores.recall)) if share is not None}
-        if self.copies is not None and (copies := self.copies.found(kept)) is not None:
+        copies = None if self.copies is None else self.copies.found(kept)
+        if copies is not None:
             line |= {"near_copies": copies.share, "near_copies_usual": copies.usual}
         line |= {"features": self.net.name, "n": self._samples}
         path = moment.folder.evaluations_file
         with disk_errors(path), path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(line) + "\n")
-        if self.best is None or value < self.best["kid"]:
-            self.best = {"images": moment.images, "kid": value}
-            moment.save("best")
+        self._keep(moment, value, copies)
         self._cost = time.perf_counter() - started
-        mark = " (the best so far)" if self.best["images"] == moment.images else ""
+        mark = " (the best so far)" if self.best is not None and self.best["images"] == moment.images else ""
         moment.say(f"{moment.images:,} pictures: KID {value:.4f} on {self.net.name}{mark}")
         return CONTINUE
 
+    def _keep(self, moment: Moment, kid: float, copies: WatchedCopies | None) -> None:
+        """Save what this look makes worth it.
+
+        `fresh` is a folder of its own only while the best checkpoint copies: before that, it is the best one.
+        """
+        now: dict[str, float] = {"images": moment.images, "kid": kid}
+        best, fresh = moment.folder.checkpoints / "best", moment.folder.checkpoints / "fresh"
+        lowest = self.best is None or kid < self.best["kid"]
+        if copies is not None and not copies.beyond_usual and (self.fresh is None or kid < self.fresh["kid"]):
+            self.fresh = now
+            if not lowest:
+                moment.save("fresh")
+        elif lowest and self.fresh is not None and self.fresh == self.best and Checkpoint(best).images == self.fresh["images"]:
+            duplicate(best, fresh)
+        if lowest:
+            self.best = now
+            moment.save("best")
+            if self.fresh == now:
+                # An older one is behind this in both.
+                shutil.rmtree(fresh, ignore_errors=True)
+
     def state_dict(self) -> dict[str, Any]:
         """Where it stands."""
-        return {"best": self.best, "done_at": self._done_at, "samples": self._samples}
+        return {"best": self.best, "fresh": self.fresh, "done_at": self._done_at, "samples": self._samples}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Restore `state_dict`."""
         self.best, self._done_at = state["best"], state["done_at"]
-        self._samples = state.get("samples", self._samples)
+        self._samples, self.fresh = state.get("samples", self._samples), state.get("fresh")

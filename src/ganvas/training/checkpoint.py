@@ -8,6 +8,7 @@ values go to `state.json`.
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -47,6 +48,17 @@ def save(path: Path, modules: Mapping[str, nn.Module], owners: Mapping[str, Any]
         files = {f.name: artifact.sha256(f) for f in sorted(folder.iterdir())}
         _write(folder / "manifest.json", {"format": FORMAT, "files": files})
         return artifact.sha256(folder / "manifest.json")
+
+
+def duplicate(path: Path, to: Path) -> None:
+    """Write a checkpoint's copy in the place of the old one there.
+
+    Raises:
+        UserError: the disk is full; the old checkpoint is still there.
+    """
+    artifact.clear_leftovers(to)
+    with artifact.new_folder(to) as folder:
+        shutil.copytree(path, folder, dirs_exist_ok=True)
 
 
 def _write(path: Path, value: Any) -> None:

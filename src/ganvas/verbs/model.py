@@ -284,7 +284,12 @@ def load(
     where = choose_device(device)
     name = checkpoint or folder.default_checkpoint
     runs.check_checkpoint_name(name)
-    if name not in ("best", "last") and not (folder.checkpoints / name).exists():
+    if name == "fresh" and not (folder.checkpoints / name).exists():
+        raise RunError(
+            f"{folder.path} has no checkpoint fresh: it is kept where the best one copies training pictures and an earlier one did not; "
+            "leave out --checkpoint"
+        )
+    if name not in runs.TRAINED and not (folder.checkpoints / name).exists():
         raise RunError(f"{folder.path} has no checkpoint {name}: `ganvas ema {folder.path} --sigma {name.removeprefix('ema-')}` makes it")
     saved = Checkpoint(folder.checkpoints / name)
     config, made = folder.config(), folder.provenance()

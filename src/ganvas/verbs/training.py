@@ -31,7 +31,7 @@ from ganvas.monitor.best import BestCheckpoint
 from ganvas.monitor.health import HealthMonitor
 from ganvas.nn.kernels import calls as kernels
 from ganvas.rng import permutation
-from ganvas.runs import RunFolder
+from ganvas.runs import RunFolder, read_json
 from ganvas.training.checkpoint import Checkpoint
 from ganvas.training.device import choose_device, choose_precision, set_up
 from ganvas.training.loop import Outcome, Trainer
@@ -360,6 +360,9 @@ def message(folder: RunFolder, outcome: Outcome) -> str:
     if grids:
         lines.append(f"grid    {grids[-1][1]}")
     lines.append(f"report  {folder.report_file}")
+    if (fresh := read_json(folder.checkpoints / "fresh" / "state.json")) is not None:
+        images = fresh["images"]
+        lines.append(f"fresh   the best checkpoint copies training pictures; that of {images:,} pictures did not: --checkpoint fresh")
     if outcome.state == "finished":
         nexts = (f"evaluate {folder.path}", f"neighbours {folder.path}", f"sample {folder.path} pictures")
         lines.append("next    " + "    ".join(f"ganvas {words}" for words in nexts))
