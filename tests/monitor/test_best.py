@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -133,6 +134,14 @@ def test_what_was_best_before_it_copied_is_kept_also_by_a_run_that_was_killed(
         assert again.state_dict() == hook.state_dict()
 
 
+def test_a_best_checkpoint_that_somebody_removed_stops_no_run(tmp_path: Path) -> None:
+    folder, hook = RunFolder(tmp_path), best(None, 0.01)
+    look(hook, folder, 1, 5.0, NEW)
+    shutil.rmtree(folder.checkpoints / "best")
+    look(hook, folder, 2, 4.0, COPIED)
+    assert kept(folder) == {"best": 2}
+
+
 def test_fresh_is_a_checkpoint_where_there_is_one(tmp_path: Path) -> None:
     ganvas.train(config("dcgan32", disks(tmp_path / "disks"), train__images=32), out=tmp_path / "run", quiet=True)
     with pytest.raises(RunError, match="leave out --checkpoint"):
@@ -141,4 +150,4 @@ def test_fresh_is_a_checkpoint_where_there_is_one(tmp_path: Path) -> None:
     checkpoint.duplicate(folder.checkpoints / "last", folder.checkpoints / "fresh")
     assert ganvas.load(tmp_path / "run", checkpoint="fresh").checkpoint_name == "fresh"
     longer = ganvas.resume(tmp_path / "run", images=64, quiet=True)
-    assert "that of 32 pictures did not: --checkpoint fresh" in longer.message
+    assert "not so after 32 pictures: --checkpoint fresh" in longer.message

@@ -94,7 +94,7 @@ def neighbours(
         samples: how many generated pictures: 2,000 of a run, all that are given.
         seed: of the run's pictures; picture i of a seed is that of `sample`.
         shown: how many suspicious pictures the page shows.
-        checkpoint: `best` or `last`; default: best where there is one.
+        checkpoint: `best`, `last`, `fresh` or what `ema` made; default: best where there is one.
         noise: on the codes that a run's pictures are made of; see `load`.
         features: the network in whose features is searched; default: that of the run's config.
         weights, weights_sha256: as for `evaluate`.

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import shutil
 import time
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -19,8 +20,9 @@ from ganvas.features.backbone import FeatureNetwork
 from ganvas.metrics.copy_watch import CopyWatch, WatchedCopies
 from ganvas.metrics.quick import quick_scores
 from ganvas.metrics.reference import Reference
+from ganvas.runs import read_json
 from ganvas.sampling.render import render
-from ganvas.training.checkpoint import Checkpoint, duplicate
+from ganvas.training.checkpoint import duplicate
 from ganvas.training.hooks import CONTINUE, Answer, Moment
 
 EVALUATIONS = 10
@@ -130,7 +132,7 @@ class BestCheckpoint:
             self.fresh = now
             if not lowest:
                 moment.save("fresh")
-        elif lowest and self.fresh is not None and self.fresh == self.best and Checkpoint(best).images == self.fresh["images"]:
+        elif lowest and self.fresh is not None and self.fresh == self.best and _images(best) == self.fresh["images"]:
             duplicate(best, fresh)
         if lowest:
             self.best = now
@@ -147,3 +149,8 @@ class BestCheckpoint:
         """Restore `state_dict`."""
         self.best, self._done_at = state["best"], state["done_at"]
         self._samples, self.fresh = state.get("samples", self._samples), state.get("fresh")
+
+
+def _images(path: Path) -> int | None:
+    """After how many pictures a checkpoint was made: a run that was killed and resumed may find a later one than it remembers."""
+    return (read_json(path / "state.json") or {}).get("images")

@@ -362,7 +362,9 @@ def message(folder: RunFolder, outcome: Outcome) -> str:
     lines.append(f"report  {folder.report_file}")
     if (fresh := read_json(folder.checkpoints / "fresh" / "state.json")) is not None:
         images = fresh["images"]
-        lines.append(f"fresh   the best checkpoint copies training pictures; that of {images:,} pictures did not: --checkpoint fresh")
+        lines.append(
+            f"fresh   more of the best one's pictures than usual are near-copies, not so after {images:,} pictures: --checkpoint fresh"
+        )
     if outcome.state == "finished":
         nexts = (f"evaluate {folder.path}", f"neighbours {folder.path}", f"sample {folder.path} pictures")
         lines.append("next    " + "    ".join(f"ganvas {words}" for words in nexts))
