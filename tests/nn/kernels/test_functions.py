@@ -10,10 +10,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ganvas.nn.activation import activate
+from ganvas.nn.attention import attend
 from ganvas.nn.conv import across, fold, unfold
-from ganvas.nn.kernels import calls
+from ganvas.nn.kernels import calls, functions
 from ganvas.nn.kernels.calls import Running
-from ganvas.nn.kernels.functions import activation, clamp, gate, norm
+from ganvas.nn.kernels.functions import activation, attention, clamp, gate, norm
 from ganvas.nn.norm import ConditionalBatchNorm2d, Layers, class_affine, normalise
 
 
@@ -169,6 +170,12 @@ def test_gradients_of_gradients_raise() -> None:
         (first,) = torch.autograd.grad(y.float().square().sum(), x, create_graph=True)
         with pytest.raises(RuntimeError, match="differentiate twice"):
             first.float().square().sum().backward()
+    given = [rows(1, 16, 2).requires_grad_() for _ in range(3)]
+    y = attention(*given)
+    assert y is not None
+    (first,) = torch.autograd.grad(y.float().square().sum(), given[0], create_graph=True)
+    with pytest.raises(RuntimeError, match="differentiate twice"):
+        first.float().square().sum().backward()
 
 
 def test_frozen_gains_get_no_gradient() -> None:
@@ -275,6 +282,55 @@ def test_transposition(shape: tuple[int, int]) -> None:
     torch.testing.assert_close(across(matrix, matrix).float(), matrix.float().t() @ matrix.float(), rtol=1e-2, atol=1e-2)
 
 
+def rows(*shape: int, deviation: float = 1.0) -> Tensor:
+    return (torch.randn(shape) * deviation).bfloat16()
+
+
+@pytest.mark.parametrize(("places", "others", "size", "values"), [(1, 16, 1, 1), (70, 48, 3, 5), (256, 64, 8, 32), (65, 1040, 16, 7)])
+@pytest.mark.parametrize("deviation", [0.3, 5.0], ids=["flat", "sharp"])
+def test_attention_with_its_gradients(places: int, others: int, size: int, values: int, deviation: float) -> None:
+    torch.manual_seed(0)
+    given = (rows(3, places, size, deviation=deviation), rows(3, others, size), rows(3, others, values))
+    dy = rows(3, places, values)
+    leaves = [t.clone().requires_grad_() for t in given]
+    y = attention(*leaves)
+    assert y is not None
+    assert y.dtype == torch.bfloat16
+    references = [t.float().requires_grad_() for t in given]
+    expected = torch.softmax(references[0] @ references[1].transpose(1, 2), 2) @ references[2]
+    assert relative(y.detach(), expected.detach()) < 5e-3
+    found = torch.autograd.grad(y, leaves, dy)
+    for gradient, reference in zip(found, torch.autograd.grad(expected, references, dy.float()), strict=True):
+        assert relative(gradient, reference) < 2e-2
+
+
+def test_attention_passes_on_what_is_not_a_number() -> None:
+    query, key, value = rows(1, 4, 2), rows(1, 16, 2), rows(1, 16, 3)
+    query[0, 1, 0] = torch.nan
+    found = attention(query, key, value)
+    assert found is not None
+    assert found.isnan().all(2).tolist() == [[False, True, False, False]]
+    key[0, 15, 1] = torch.inf
+    found = attention(query, key, value)
+    assert found is not None
+    expected = torch.softmax(query.float() @ key.float().mT, 2) @ value.float()
+    assert found.isnan().tolist() == expected.isnan().tolist()
+    assert 2 <= int(found.isnan().all(2).sum()) < 4
+
+
+def test_attention_that_the_kernel_cannot_take_is_pytorchs(monkeypatch: pytest.MonkeyPatch) -> None:
+    query, key, value = rows(2, 9, 4), rows(2, 32, 4), rows(2, 32, 6)
+    assert attention(query, key[:, :20], value[:, :20]) is None
+    assert attention(query.float(), key.float(), value.float()) is None
+    assert attention(query, rows(2, 4112, 4), rows(2, 4112, 6)) is None
+    assert attention(query[:0], key[:0], value[:0]) is None
+    with torch.autocast("cpu", torch.bfloat16):
+        found = attend(query, key, value)
+        monkeypatch.setattr(functions, "_MOST_WEIGHTS", 2 * 9 * 32 - 1)
+        assert attention(query, key, value) is None
+        assert relative(found, attend(query, key, value)) < 1e-2
+
+
 @pytest.fixture
 def threads() -> Iterator[Callable[[int], None]]:
     before = torch.get_num_threads()
@@ -300,5 +356,9 @@ def test_bits_do_not_depend_on_threads(own: bool, threads: Callable[[int], None]
         kernels = calls.kernels()
         assert kernels is not None
         deep = kernels.depthwise_backward(dy, torch.ones(3, 3, 72), x, 1, (1, 1), 1.0)
+        given = [t.flatten(2).mT.contiguous().requires_grad_() for t in (x, dy[..., :16, :], x[..., :16, :])]
+        mixed = attention(*given)
+        assert mixed is not None
+        results += [mixed, *torch.autograd.grad(mixed, given, mixed.detach())]
         found.append([*results, unfold(x), fold(patches, (8, 72, 24, 24)), across(patches, patches), gate(x), clamp(x, 1.0), deep])
     assert all(torch.equal(a, b) for other in found[1:] for a, b in zip(found[0], other, strict=True))

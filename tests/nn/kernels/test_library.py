@@ -71,6 +71,8 @@ def test_it_is_compiled_once_and_kept(fresh: Path, monkeypatch: pytest.MonkeyPat
         ("x > 0 ? x : x * slope", "x > 0 ? x : x + slope", "activation"),
         ("variance * rows / (rows - 1)", "variance", "batch norm"),
         ("below % job->stride ||", "", "depthwise gradient of stride 2"),
+        ("(scores[n] - most) * LOG2_E", "scores[n] - most", "attention"),
+        ("up(weights[n]) * (up(gradient[n]) - sum)", "up(weights[n]) * up(gradient[n])", "attention"),
         ("count top = 2 * (chunk % rows) - 1;", "count top = 2 * (chunk % rows);", "patches"),
     ],
 )

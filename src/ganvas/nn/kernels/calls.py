@@ -20,6 +20,8 @@ _CLOSE = 1e-2
 """Of the norm: results in bf16 differ from those in fp32 by some 0.002."""
 _CLOSE_SUMS = 1e-4
 """Sums and statistics are fp32."""
+MOST_PLACES = 4096
+"""That `attention` can choose among."""
 DEPTHWISE = ((3, 1, "depthwise gradient"), (5, 2, "depthwise gradient of stride 2"))
 
 
@@ -166,6 +168,21 @@ class Kernels:
         self._library.ganvas_transpose(matrix.data_ptr(), turned.data_ptr(), *matrix.shape, torch.get_num_threads())
         return turned
 
+    def attention(self, query: Tensor, key: Tensor) -> Tensor:
+        """softmax(Q K^T), (B, M, d) and (B, N, d) to (B, M, N), of dense tensors; N a multiple of 16, `MOST_PLACES` at most."""
+        b, rows, size = query.shape
+        places = key.shape[1]
+        weights, turned = query.new_empty(b, rows, places), key.transpose(1, 2).float().contiguous()
+        pointers = (t.data_ptr() for t in (query, turned, weights))
+        self._library.ganvas_attention(*pointers, b, rows, places, size, torch.get_num_threads())
+        return weights
+
+    def attention_backward(self, weights: Tensor, gradient: Tensor) -> Tensor:
+        """The gradient of what softmax took, from that of `weights` (B, M, N), in whose memory it is written."""
+        b, rows, places = weights.shape
+        self._library.ganvas_attention_backward(weights.data_ptr(), gradient.data_ptr(), b * rows, places, torch.get_num_threads())
+        return gradient
+
 
 def _shape(x: Tensor, gain: Tensor) -> tuple[int, int, int, int, int]:
     """Rows, maps, rows of a chunk, how far a chunk's gains are from the last one's, chunks."""
@@ -235,6 +252,7 @@ def differing(tried: Kernels) -> list[str]:
         unfolded = F.unfold(x.float(), 4, padding=1, stride=2).view(2, 3, 4, 4, 6).permute(0, 4, 2, 3, 1).reshape(12, 48)
         same = torch.equal(tried.unfold(x).float(), unfolded) and _near(tried.fold(patches, (2, 3, 4, 6)), folded, _CLOSE)
         wrong += [] if same else ["patches"]
+        wrong += [] if _attention_agrees(tried, 2 * normal(2, 70, 5), normal(2, 80, 5), normal(2, 70, 80)) else ["attention"]
         matrix = normal(37, 70).bfloat16()
         return wrong if torch.equal(tried.transpose(matrix), matrix.t()) else [*wrong, "transposition"]
 
@@ -292,6 +310,15 @@ def _gate_agrees(tried: Kernels, x: Tensor, dy: Tensor) -> bool:
         expected = values * gates.sigmoid()
         (gradient,) = torch.autograd.grad(expected, leaf, dy.float())
     return _near(tried.gate(x), expected, _CLOSE) and _near(tried.gate_backward(x, dy), gradient, _CLOSE)
+
+
+def _attention_agrees(tried: Kernels, query: Tensor, key: Tensor, gradient: Tensor) -> bool:
+    query, key, gradient = query.bfloat16(), key.bfloat16(), gradient.bfloat16()
+    expected = (query.float() @ key.float().transpose(1, 2)).softmax(2)
+    weights = tried.attention(query, key)
+    wide = weights.float()
+    unweighed = wide * (gradient.float() - (wide * gradient.float()).sum(2, keepdim=True))
+    return _near(weights, expected, _CLOSE) and _near(tried.attention_backward(weights, gradient), unweighed, _CLOSE)
 
 
 def _near(a: Tensor, b: Tensor, share: float) -> bool:

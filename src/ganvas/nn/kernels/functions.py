@@ -8,7 +8,10 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from ganvas.nn.kernels.calls import Kernels, Normed, Running, ready_for
+from ganvas.nn.kernels.calls import MOST_PLACES, Kernels, Normed, Running, kernels, ready_for
+
+_MOST_WEIGHTS = 1 << 27
+"""A quarter of a gigabyte: PyTorch's fused kernel is slower, and keeps none of them."""
 
 
 class _Norm(torch.autograd.Function):
@@ -116,3 +119,40 @@ def gate(x: Tensor) -> Tensor | None:
     """One half of the maps times the logistic function of the other, (B, 2C, H, W) to (B, C, H, W); None where PyTorch has to do it."""
     kernels = ready_for(x)
     return None if kernels is None or x.shape[1] % 2 else cast(Tensor, _Gate.apply(x, kernels))
+
+
+class _Attention(torch.autograd.Function):
+    """The gradients of queries, keys and values are computed as (B, d, ·): narrow matrices are faster on the left."""
+
+    @staticmethod
+    def forward(ctx: Any, query: Tensor, key: Tensor, value: Tensor, kernels: Kernels) -> Tensor:
+        query, key = query.contiguous(), key.contiguous()
+        weights = kernels.attention(query, key)
+        ctx.save_for_backward(query, key, value, weights)
+        ctx.kernels = kernels
+        return torch.bmm(weights, value)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:  # pyright: ignore[reportIncompatibleMethodOverride]
+        query, key, value, weights = ctx.saved_tensors
+        dy = gradients[0]
+        d_value = torch.bmm(dy.transpose(1, 2), weights).transpose(1, 2)
+        d_scores = ctx.kernels.attention_backward(weights, torch.bmm(dy, value.transpose(1, 2)))
+        d_query = torch.bmm(key.transpose(1, 2), d_scores.transpose(1, 2)).transpose(1, 2)
+        return d_query, torch.bmm(query.transpose(1, 2), d_scores).transpose(1, 2), d_value, None
+
+
+def attention(query: Tensor, key: Tensor, value: Tensor) -> Tensor | None:
+    """softmax(Q K^T) V: (B, M, d), (B, N, d) and (B, N, v) to (B, M, v); None where PyTorch has to do it.
+
+    The weights (B, M, N) are kept for the gradient, up to `_MOST_WEIGHTS`.
+    """
+    plain = all(type(t) is Tensor and t.dtype == torch.bfloat16 and t.device.type == "cpu" for t in (query, key, value))
+    places = key.shape[1]
+    weights = query.shape[0] * query.shape[1] * places
+    taken = plain and places % 16 == 0 and places <= MOST_PLACES and query.numel() > 0 and 0 < weights <= _MOST_WEIGHTS
+    if not taken or torch.compiler.is_compiling():
+        return None
+    library = kernels()
+    return None if library is None else cast(Tensor, _Attention.apply(query, key, value, library))

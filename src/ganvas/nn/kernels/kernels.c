@@ -348,11 +348,11 @@ struct gate {
     count rows, maps, height;
 };
 
-/* 1 / (1 + 2^t). Adding 3 * 2^22 rounds t to a whole number, which is then in the sum's last bits; 2 to what is left, in
- * [-1/2, 1/2], is its Taylor series to the fifth power, within 3e-6. What is not a number stays so. */
-static inline float logistic(float x) {
-    float t = x * -1.44269504f;
-    t = t > 80 ? 80 : t; /* further out, products would be denormal, which takes the processor five times as long */
+/* 2^t for t in [-80, 80]; further out, products would be denormal, which takes the processor five times as long. Adding
+ * 3 * 2^22 rounds t to a whole number, which is then in the sum's last bits; 2 to what is left, in [-1/2, 1/2], is its
+ * Taylor series to the fifth power, within 3e-6. What is not a number stays so. */
+static inline float raised(float t) {
+    t = t > 80 ? 80 : t;
     t = t < -80 ? -80 : t;
     union {
         float value;
@@ -360,8 +360,12 @@ static inline float logistic(float x) {
     } sum = {t + 12582912.0f}, power;
     float f = t - (sum.value - 12582912.0f);
     power.bits = (sum.bits - 0x4b400000u + 127) << 23;
-    return 1 / (1 + power.value * (1 + f * (0.693147181f + f * (0.240226507f + f * (0.0555041087f + f * (0.00961812911f + f * 0.00133335581f))))));
+    return power.value * (1 + f * (0.693147181f + f * (0.240226507f + f * (0.0555041087f + f * (0.00961812911f + f * 0.00133335581f)))));
 }
+
+#define LOG2_E 1.44269504f
+
+static inline float logistic(float x) { return 1 / (1 + raised(x * -LOG2_E)); }
 
 #define LANES 16 /* numbers at a time: the generators' narrowest maps */
 
@@ -675,4 +679,84 @@ static void transpose_chunk(const void *given, count chunk) {
 void ganvas_transpose(const bf16 *from, bf16 *to, count rows, count columns, int threads) {
     struct matrix job = {from, to, rows, columns};
     over_chunks(transpose_chunk, &job, (rows + TILE - 1) / TILE, threads);
+}
+
+/* -- Attention -------------------------------------------------------------------------------------------------------
+ * What one place takes from each of the others: softmax(Q K^T) (Zhang et al. 2019, eq. 1). What is compared and what is
+ * summed stay in fp32 in a row's own small memory; read and written is bf16. The products with values, and those of the
+ * gradient, are matrix products like any others. */
+
+#define MOST_PLACES 4096
+#define ROWS 64 /* of a chunk */
+
+struct attention {
+    const bf16 *queries;  /* (pictures, rows, size) */
+    const float *keys;    /* (pictures, size, places) */
+    const bf16 *weights;  /* (pictures, rows, places) */
+    bf16 *out;
+    count pictures, rows, places, size;
+};
+
+static inline void score_vectors(const bf16 *query, const float *keys, float *scores, count places, count size, int vectors) {
+    numbers sums[VECTORS] = {{0}};
+    for (count j = 0; j < size; j++, keys += places) {
+        float q = up(query[j]);
+        for (int v = 0; v < vectors; v++) sums[v] += q * *(const loose *)(keys + v * LANES);
+    }
+    for (int v = 0; v < vectors; v++) *(loose *)(scores + v * LANES) = sums[v];
+}
+
+static void weigh_row(const bf16 *query, const float *keys, bf16 *restrict out, count places, count size) {
+    float scores[MOST_PLACES], top[LANES], sums[LANES];
+    count n = 0;
+    for (; n + VECTORS * LANES <= places; n += VECTORS * LANES) score_vectors(query, keys + n, scores + n, places, size, VECTORS);
+    for (; n < places; n += LANES) score_vectors(query, keys + n, scores + n, places, size, 1);
+    for (int i = 0; i < LANES; i++) top[i] = scores[i], sums[i] = 0;
+    for (n = LANES; n < places; n += LANES)
+        for (int i = 0; i < LANES; i++) top[i] = scores[n + i] > top[i] ? scores[n + i] : top[i];
+    float most = top[0], sum = 0;
+    for (int i = 1; i < LANES; i++) most = top[i] > most ? top[i] : most;
+    for (n = 0; n < places; n++) scores[n] = raised((scores[n] - most) * LOG2_E);
+    for (n = 0; n < places; n += LANES)
+        for (int i = 0; i < LANES; i++) sums[i] += scores[n + i];
+    for (int i = 0; i < LANES; i++) sum += sums[i];
+    float share = 1 / sum;
+    for (n = 0; n < places; n++) out[n] = down(scores[n] * share);
+}
+
+static count chunks_of_picture(const struct attention *job) { return (job->rows + ROWS - 1) / ROWS; }
+
+static void weigh_chunk(const void *given, count chunk) {
+    const struct attention *job = given;
+    count chunks = chunks_of_picture(job), picture = chunk / chunks, start = chunk % chunks * ROWS, end = least(start + ROWS, job->rows);
+    const float *keys = job->keys + picture * job->size * job->places;
+    for (count row = picture * job->rows + start; row < picture * job->rows + end; row++)
+        weigh_row(job->queries + row * job->size, keys, job->out + row * job->places, job->places, job->size);
+}
+
+/* `places` is a multiple of LANES, MOST_PLACES at most. */
+void ganvas_attention(const bf16 *queries, const float *keys, bf16 *weights, count pictures, count rows, count places, count size,
+                      int threads) {
+    struct attention job = {.queries = queries, .keys = keys, .out = weights, .pictures = pictures, .rows = rows, .places = places, .size = size};
+    over_chunks(weigh_chunk, &job, pictures * chunks_of_picture(&job), threads);
+}
+
+/* dS = P (dP - sum of P dP), in the place of dP. */
+static void unweigh_row(const bf16 *restrict weights, bf16 *restrict gradient, count places) {
+    float sums[LANES] = {0}, sum = 0;
+    for (count n = 0; n < places; n += LANES)
+        for (int i = 0; i < LANES; i++) sums[i] += up(weights[n + i]) * up(gradient[n + i]);
+    for (int i = 0; i < LANES; i++) sum += sums[i];
+    for (count n = 0; n < places; n++) gradient[n] = down(up(weights[n]) * (up(gradient[n]) - sum));
+}
+
+static void unweigh_chunk(const void *given, count chunk) {
+    const struct attention *job = given;
+    count start = chunk * ROWS, end = least(start + ROWS, job->rows);
+    for (count row = start; row < end; row++) unweigh_row(job->weights + row * job->places, job->out + row * job->places, job->places);
+}
+
+void ganvas_attention_backward(const bf16 *weights, bf16 *gradient, count rows, count places, int threads) {
+    struct attention job = {.weights = weights, .out = gradient, .rows = rows, .places = places};
+    over_chunks(unweigh_chunk, &job, (rows + ROWS - 1) / ROWS, threads);
 }

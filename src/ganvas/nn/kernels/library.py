@@ -38,6 +38,8 @@ _SIGNATURES = {
     "unfold": [*[_POINTER] * 2, *_SIZES, _INT],
     "fold": [*[_POINTER] * 2, *_SIZES, _INT],
     "transpose": [*[_POINTER] * 2, _COUNT, _COUNT, _INT],
+    "attention": [*[_POINTER] * 3, *_SIZES, _INT],
+    "attention_backward": [*[_POINTER] * 2, _COUNT, _COUNT, _INT],
 }
 _WITH_HALVES = {"noisy_gate": [*[_POINTER] * 3, *[_COUNT] * 3, _INT]}
 """What is left out where there is no AVX-512."""
