@@ -213,6 +213,14 @@ class RunFolder:
         """`best`, or `last` where there is no best."""
         return "best" if (self.checkpoints / "best").exists() else "last"
 
+    def fresh(self) -> dict[str, float] | None:
+        """`images` and, where evaluations.jsonl has it, `kid` of checkpoints/fresh; None without one."""
+        images = (read_json(self.checkpoints / "fresh" / "state.json") or {}).get("images")
+        if images is None:
+            return None
+        scored = [line["kid"] for line in self.evaluations() if line.get("images") == images and "kid" in line]
+        return {"images": images} | ({"kid": scored[-1]} if scored else {})
+
     @property
     def real_file(self) -> Path:
         """Real pictures beside which the grids can be seen: as many, and of the same classes."""

@@ -81,6 +81,16 @@ def test_info_tells_all_that_is_known(ganvas: Any, run: RunFolder) -> None:
         assert word in shown
 
 
+def test_what_was_best_before_a_run_copied_is_shown_with_its_score(ganvas: Any, run: RunFolder) -> None:
+    assert "fresh" not in ganvas("info", run.path).out
+    (run.checkpoints / "fresh").mkdir()
+    (run.checkpoints / "fresh" / "state.json").write_text(json.dumps({"images": 60_000}))
+    assert "fresh        after 60,000 pictures" in ganvas("info", run.path).out
+    run.evaluations_file.write_text("".join(json.dumps({"images": n, "kid": kid}) + "\n" for n, kid in ((60_000, 0.031), (90_000, 0.02))))
+    assert "fresh        KID 0.0310 after 60,000 pictures" in ganvas("info", run.path).out
+    assert json.loads(ganvas("info", run.path, "--json").out)["fresh"] == {"images": 60_000, "kid": 0.031}
+
+
 def test_info_as_json(ganvas: Any, run: RunFolder) -> None:
     value = json.loads(ganvas("info", run.path, "--json").out)
     assert (value["state"], value["images"], value["parameters"]) == ("finished", 100_000, {"generator": 1234567})

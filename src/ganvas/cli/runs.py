@@ -88,6 +88,7 @@ def describe(run: RunFolder) -> dict[str, Any]:
         "joules": status.joules if status else None,
         "expected_end": status.expected_end if status else None,
         "best": status.best if status else None,
+        "fresh": run.fresh(),
         "evaluation": evaluation,
         "recipe": config.name if config else None,
         "about": config.about if config else None,
@@ -127,6 +128,12 @@ def _score(r: dict[str, Any]) -> str:
     return f"KID {best['kid']:.4f} while training" if "kid" in best else ""
 
 
+def _kept(scored: dict[str, float]) -> str:
+    """What a checkpoint was kept for."""
+    kid = f"KID {scored['kid']:.4f} " if "kid" in scored else ""
+    return f"{kid}after {int(scored.get('images', 0)):,} pictures"
+
+
 def _lines(r: dict[str, Any]) -> list[tuple[str, str]]:
     state = (r["state"] or "unknown: it has no readable status.json") + (f" ({r['reason']})" if r["reason"] else "")
     lines = [("run", r["run"]), ("state", state), ("pictures", _progress(r))]
@@ -137,8 +144,7 @@ def _lines(r: dict[str, Any]) -> list[tuple[str, str]]:
         energy = f", {format_energy(r['joules'])} of the processor" if r["joules"] else ""
         lines.append(("spent", f"{format_duration(r['cpu_seconds'])} of processor time{energy}"))
     lines.append(("score", _score(r) or "none yet: `ganvas evaluate` makes one"))
-    if r["best"]:
-        lines.append(("best", f"KID {r['best'].get('kid', float('nan')):.4f} after {int(r['best'].get('images', 0)):,} pictures"))
+    lines += [(name, _kept(r[name])) for name in ("best", "fresh") if r[name]]
     lines.append(("recipe", r["config_problem"] or f"{r['recipe']} ({r['family']}, {r['resolution']}x{r['resolution']})"))
     lines.append(("data", _or_empty(r["data"])))
     lines.append(("trained on", ", ".join(_or_empty(r[key]) for key in ("device", "precision") if r[key])))

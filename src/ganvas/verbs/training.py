@@ -31,7 +31,7 @@ from ganvas.monitor.best import BestCheckpoint
 from ganvas.monitor.health import HealthMonitor
 from ganvas.nn.kernels import calls as kernels
 from ganvas.rng import permutation
-from ganvas.runs import RunFolder, read_json
+from ganvas.runs import RunFolder
 from ganvas.training.checkpoint import Checkpoint
 from ganvas.training.device import choose_device, choose_precision, set_up
 from ganvas.training.loop import Outcome, Trainer
@@ -360,7 +360,7 @@ def message(folder: RunFolder, outcome: Outcome) -> str:
     if grids:
         lines.append(f"grid    {grids[-1][1]}")
     lines.append(f"report  {folder.report_file}")
-    if (fresh := read_json(folder.checkpoints / "fresh" / "state.json")) is not None:
+    if (fresh := folder.fresh()) is not None:
         images = fresh["images"]
         lines.append(
             f"fresh   more of the best one's pictures than usual are near-copies, not so after {images:,} pictures: --checkpoint fresh"
