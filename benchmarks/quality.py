@@ -113,8 +113,12 @@ ATTEMPTS: Mapping[str, Attempt] = {
     "codes-turns": Attempt("codes{side}", TURNS, CLASSES),
     "codes-turns-60k": Attempt("codes{side}", ("family.comparison.in_turn=60000",), CLASSES),
     "codes-averages": Attempt("codes{side}", ("family.comparison.in_turn=60000", AVERAGES), CLASSES),
+    "codes-wide": Attempt("codes{side}", ("family.comparison.in_turn=60000", "family.generator.width=24", AVERAGES), CLASSES),
     "codes-pixels": Attempt(
         "codes{side}", (*TOGETHER, "family.codes.features=1", "family.codes.pixels=0.5", "augment.flip=false"), CLASSES
+    ),
+    "drawings-told": Attempt(
+        "codes64-drawings", ("family.comparison.in_turn=120000", AVERAGES, "family.codes.augment={share: 0.5, after: 152000}"), CLASSES
     ),
     "codes-mixtures": Attempt("codes{side}", (*TOGETHER, "family.codes.mixtures=0.5", "family.codes.blend=1"), CLASSES),
     "codes-drawings": Attempt("codes64-drawings", TOGETHER, CLASSES),

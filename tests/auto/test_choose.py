@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 import ganvas as package
+from ganvas.auto import rules
 from ganvas.auto.choose import choose
 from ganvas.auto.expected import Tried, sentence, tried
 from ganvas.auto.pictures import Looks
@@ -57,6 +58,17 @@ def test_a_warm_up_is_planned_by_its_own_pace(packed: Path, monkeypatch: pytest.
     assert warm == pytest.approx(choice.pictures_shown / 2, abs=2)  # half of the pictures of a short run
     assert warm / 250 + 20_000 / 125 + (choice.pictures_shown - warm - 20_000) / 100 == pytest.approx(0.9 * 600, rel=1e-3)
     assert f"{warm:,} of them by their pixels, 2.5 times as fast" in choice.summary()
+
+
+def test_changes_of_pictures_are_chosen_unless_asked_for(packed: Path) -> None:
+    for settings, expected in (
+        ([], rules.OFTEN[True] * 80 * 2),
+        (["family.codes.augment={after: 7}"], 7),
+        (["family.codes.augment=null"], None),
+    ):
+        family = choose(packed, settings=settings, overrides={"train.images": 20_000}, quiet=True).config.family
+        assert isinstance(family, CodedConfig)
+        assert (None if family.codes.augment is None else family.codes.augment.after) == expected
 
 
 def test_a_setting_that_does_not_exist_is_told(packed: Path) -> None:

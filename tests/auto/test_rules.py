@@ -106,6 +106,19 @@ def test_a_short_run_has_a_short_average() -> None:
     assert rules.average(60_000)[0] == {"ema.halflife_images": 3000}
 
 
+@pytest.mark.parametrize(
+    ("flatness", "mirrored", "after", "hues"), [(0.1, False, 8_000, False), (0.1, True, 16_000, False), (0.7, False, 12_000, True)]
+)
+def test_pictures_that_are_shown_often_are_changed(flatness: float, mirrored: bool, after: int, hues: bool) -> None:
+    keys, reason = rules.told(seen(pictures=200, flatness=flatness), mirrored, 100_000)
+    augment = io.load("codes64", overrides=keys).family.model_dump()["codes"]["augment"]
+    assert (augment["after"], "hue" in augment["changes"]) == (after, hues)
+    assert reason is not None
+    assert f"after {after:,}" in reason.chosen
+    # A run that ends before may be trained on.
+    assert rules.told(seen(pictures=200, flatness=flatness), mirrored, after) == (keys, None)
+
+
 def test_a_short_run_looks_at_few_pictures_before_its_first_step() -> None:
     assert rules.looked_at(1_000_000, 2048) == {"family.codes.fitted": 2048}
     assert rules.looked_at(20_000, 2048) == {"family.codes.fitted": 1000}

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import load_file
+from torch import Tensor
 
 import ganvas
 from curves import build, pictures, train
@@ -16,7 +17,7 @@ from ganvas.config import RunConfig, io
 from ganvas.errors import UsageError
 from ganvas.families import build_family
 from ganvas.families.base import Settling, StepState
-from ganvas.families.coded import Coded
+from ganvas.families.coded import TOLD, Coded
 from ganvas.families.samplers import InstanceSampler
 from ganvas.types import Batch
 from small import config as small_config
@@ -110,6 +111,34 @@ def test_a_share_of_the_fakes_is_made_of_mixtures_that_have_no_pair(monkeypatch:
     assert torch.equal(labels[4:], asked)
     assert torch.equal(labels[:2], labels[2:4])
     assert metrics[-1]["loss_g"] == pytest.approx(metrics[-1]["distance"] + 0.3 * metrics[-1]["features"] + metrics[-1]["pixels"], rel=1e-5)
+
+
+def test_changed_pictures_are_learnt_told_apart_and_not_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+    told: dict[str, Any] = {"family__codes__augment": {"share": 0.5}, "family__codes__fitted": 8, "family__codes__noise": 0.0}
+    family = build(tiny(**told, family__classes=True))
+    assert isinstance(family, Coded)
+    known: list[Tensor] = []
+    inputs: list[Tensor] = []
+    inner = family.instances.remember
+    monkeypatch.setattr(family.instances, "remember", lambda codes, labels: (known.append(codes.clone()), inner(codes, labels)))
+    family.generator.register_forward_pre_hook(lambda _, args: inputs.append(args[0]))
+    train(tiny(), 6, family=family)
+    # The last number of a code says it: of half of the pictures, by more than codes differ in it.
+    lasts = torch.cat([x[: len(x) // 2, 7] for x in inputs])
+    apart = lasts > TOLD / 2
+    assert 0.2 < float(apart.float().mean()) < 0.8
+    # What new pictures are made of are codes of the pictures themselves.
+    real = family.coder(pictures())
+    for codes in known:
+        assert float(torch.cdist(codes, real).amin(1).max()) < 1e-3
+    sampler = family.sampler({name: module.eval() for name, module in family.modules().items()})
+    assert float(sampler.latents(0, 0, 200)[:, 7].max()) < TOLD / 2
+
+
+def test_before_its_time_a_change_changes_nothing() -> None:
+    _, plain = train(tiny(), 3)
+    _, later = train(tiny(family__codes__augment={"after": 10**6}), 3)
+    assert plain == later
 
 
 def test_codes_are_the_same_by_maps_that_are_known_and_anew() -> None:

@@ -202,6 +202,9 @@ def test_advice_leaves_out_what_the_run_has() -> None:
     words = " ".join(advice("mode collapse", bare))
     for setting in ("critic_augment", "latent.size=100", "generator.norm=batch", "optimizer_g.lr=0.0001", "on_collapse=rollback"):
         assert setting in words
+    assert any("codes.augment" in words for words in advice("near-copies", io.recipe("codes64")))
+    told = io.load("codes64", ["family.codes.augment={after: 50000}"])
+    assert not any("codes.augment" in words for name in (told, io.recipe("drawings64")) for words in advice("near-copies", name))
 
 
 # -- What a folder holds ----------------------------------------------------------------------------------------------

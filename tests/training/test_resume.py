@@ -137,6 +137,7 @@ SETTINGS = {
         "family__codes__warmup": 60,
         "family__comparison__input_sizes": [64, 96],
         "family__comparison__in_turn": 60,
+        "family__codes__augment": {"after": 90},
         "train__precision": "bf16",
     },
     "relativistic": {"recipe": "sngan32-diffaug", "family__loss": {"kind": "relativistic_hinge"}},

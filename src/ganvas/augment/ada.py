@@ -84,14 +84,15 @@ def geometry(x: Images, p: float, draws: Draws) -> Images:
 def _maps(on: Tensor, angles: Tensor, normals: Tensor) -> Tensor:
     """(B, 2, 3): from a place in the new picture to one in the old; `on` (B, 5) is 1 where a change is made, else 0."""
     scale, stretch, shift = (SCALE * normals[:, 0] * on[:, 0]).exp(), (SCALE * normals[:, 1] * on[:, 1]).exp(), normals[:, 2:] * on[:, 2:3]
-    first, last = _turn(angles[:, 0] * on[:, 3]), _turn(angles[:, 1] * on[:, 4])
+    first, last = turns(angles[:, 0] * on[:, 3]), turns(angles[:, 1] * on[:, 4])
     squeeze = torch.diag_embed(torch.stack([1 / stretch, stretch], 1))
     turned = (first @ squeeze @ last) / scale.view(-1, 1, 1)
     # The whole picture is 2 wide.
     return torch.cat([turned, turned @ (-2 * SHIFT * shift[:, :, None])], 2)
 
 
-def _turn(angles: Tensor) -> Tensor:
+def turns(angles: Tensor) -> Tensor:
+    """(B, 2, 2) rotations by (B,) angles in radians."""
     cosine, sine = angles.cos(), angles.sin()
     return torch.stack([torch.stack([cosine, -sine], 1), torch.stack([sine, cosine], 1)], 1)
 
@@ -115,15 +116,19 @@ def _colours(on: Tensor, lots: Tensor, normals: Tensor) -> tuple[Tensor, Tensor]
     contrast = (CONTRAST * normals[:, 1] * on[:, 1]).exp()
     # A reflection at the plane of greys' normal turns light into dark and leaves the hue (Householder).
     luma = one - 2 * grey * (on[:, 2] * (lots[:, 0] < 0.5)).view(-1, 1, 1)
-    angle = (math.pi * (2 * lots[:, 1] - 1) * on[:, 3]).view(-1, 1, 1)
-    third = math.sqrt(1 / 3)
-    across = torch.tensor([[0, -third, third], [third, 0, -third], [-third, third, 0]], device=on.device)
-    # Rodrigues' formula, about the axis of greys.
-    hue = grey + (one - grey) * angle.cos() + across * angle.sin()
+    hue = hues(math.pi * (2 * lots[:, 1] - 1) * on[:, 3])
     saturation = (SATURATION * normals[:, 2] * on[:, 4]).exp().view(-1, 1, 1)
     matrix = (grey + (one - grey) * saturation) @ hue @ luma * contrast.view(-1, 1, 1)
     added = BRIGHTNESS * normals[:, 0] * on[:, 0]
     return matrix, matrix.sum(2) * added[:, None]
+
+
+def hues(angles: Tensor) -> Tensor:
+    """(B, 3, 3) rotations of colours by (B,) angles in radians about the axis of greys (Rodrigues' formula)."""
+    angle = angles.view(-1, 1, 1)
+    grey, one, third = torch.full((3, 3), 1 / 3, device=angles.device), torch.eye(3, device=angles.device), math.sqrt(1 / 3)
+    across = torch.tensor([[0, -third, third], [third, 0, -third], [-third, third, 0]], device=angles.device)
+    return grey + (one - grey) * angle.cos() + across * angle.sin()
 
 
 _CHANGES = {"blit": blit, "geometry": geometry, "color": color}

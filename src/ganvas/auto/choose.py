@@ -74,6 +74,10 @@ def choose(data: str | Path, *, settings: Iterable[str] = (), overrides: Mapping
     if "ema" not in {key.partition(".")[0] for key in given}:
         keys |= average
         reasons.append(reason)
+    if isinstance(chosen.family, CodedConfig) and not any(key.startswith("family.codes.augment") for key in given):
+        changes, reason = rules.told(seen, chosen.augment.flip, shown)
+        keys |= changes
+        reasons += [] if reason is None else [reason]
     keys |= rules.grids(shown)
     if isinstance(chosen.family, InstanceConfig | CodedConfig):
         keys |= rules.looked_at(shown, chosen.family.codes.fitted)

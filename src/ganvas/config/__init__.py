@@ -11,6 +11,7 @@ from ganvas.config.family import (
     LatentConfig,
     MatchingConfig,
     PlayersConfig,
+    ToldAugment,
 )
 from ganvas.config.matching import Comparison
 from ganvas.config.model import DcganDiscriminator, DcganGenerator, MlpDiscriminator, MlpGenerator
@@ -94,6 +95,7 @@ __all__ = [
     "StepSchedule",
     "Stylegan2Discriminator",
     "Stylegan2Generator",
+    "ToldAugment",
     "TrainConfig",
     "WassersteinLoss",
 ]

@@ -216,6 +216,21 @@ class MatchingConfig(AloneConfig):
         return self.generator.labels is not None
 
 
+class ToldAugment(Part):
+    """Changes of real pictures that codes tell of: further pictures to learn, against learning few of them by heart.
+
+    No new picture is made of a changed one's code (Jun et al. 2020, ICML; Karras et al. 2022, arXiv:2206.00364, appendix F.2).
+    """
+
+    share: float = Field(default=0.5, ge=0, lt=1, description="of real pictures that are changed")
+    after: int = Field(default=0, ge=0, description="pictures, the first shown, of which none is changed")
+    changes: tuple[Literal["mirror", "hue", "geometry"], ...] = Field(
+        default=("mirror", "hue", "geometry"),
+        min_length=1,
+        description="left and right changed in half of them; other hues; scaled, stretched, turned and shifted a little",
+    )
+
+
 class PairedCodeConfig(CodeConfig):
     """Codes of real pictures, of each of which two pictures are made and compared with the real one."""
 
@@ -232,6 +247,7 @@ class PairedCodeConfig(CodeConfig):
         lt=1,
         description="share of a step's fakes that are made of mixtures, as new pictures are: no pairs, compared as a whole",
     )
+    augment: ToldAugment | None = Field(default=None, description="changes of real pictures that codes tell of; null: none")
 
     @model_validator(mode="after")
     def _pairs_count(self) -> PairedCodeConfig:

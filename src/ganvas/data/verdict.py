@@ -110,7 +110,9 @@ def _balance(facts: Facts) -> Reason | None:
     if many >= 2 * few:
         return Reason("care", f"{words}; fakes of each class are drawn as often as the data has it, unless fake_labels is uniform")
     if few < 50:
-        return Reason("care", f"the smallest class has {few:,} pictures: too few to learn it apart from the others")
+        return Reason(
+            "care", f"the smallest class has {few} {'picture' if few == 1 else 'pictures'}: too few to learn it apart from the others"
+        )
     return Reason("good", words)
 
 

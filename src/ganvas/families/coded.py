@@ -9,11 +9,13 @@ Meinshausen 2024, arXiv:2307.00835), which does not ask for their mean. Each pic
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
 
 from ganvas import rng
+from ganvas.augment.told import ToldAugment
 from ganvas.config.family import CodedConfig
 from ganvas.families.base import Draw, StepState
 from ganvas.families.coding import Coder, Instances, begin, reduced, settle
@@ -24,6 +26,9 @@ from ganvas.families.samplers import InstanceSampler
 from ganvas.losses.matching import ranked
 from ganvas.models import build_generator
 from ganvas.types import Batch, Codes, Images, Labels
+
+TOLD = 3.0
+"""What is added to the last number of a changed picture's code, that which varies least: by this the generator is told."""
 
 
 class Coded(Alone):
@@ -42,6 +47,7 @@ class Coded(Alone):
         super().__init__(config, resolution=resolution, classes=classes, seed=seed, device=device)
         self.coder = Coder(self.codes, resolution, self.comparison.frozen).to(device)
         self.instances = Instances(self.codes).to(device)
+        self._augment = None if self.codes.augment is None else ToldAugment(self.codes.augment, seed)
 
     def _learnt_classes(self, classes: int) -> int:
         return learnt_classes(self.settings.classes, classes, "family.classes=false")
@@ -62,12 +68,12 @@ class Coded(Alone):
         """
         if not len(self.instances):
             begin(self.coder, self.instances, draw, state)
-        batch = draw()
+        batch, changed = self._changed(draw(), state)
         warming = state.images < self._warmup
         mixed = 0 if warming else int(self.codes.mixtures * len(batch.images))
         pairs = max(1, (len(batch.images) - mixed) // 2)
         view = None if warming else self.comparison.view(state.step, state.images - self._warmup)
-        codes, reals = self._look(batch, pairs, state, view)
+        codes, reals = self._look(batch, changed, pairs, state, view)
         labels = None if batch.labels is None else torch.cat([batch.labels[:pairs].repeat(2), batch.labels[pairs : pairs + mixed]])
         latents = [self._latents(codes, batch.start, state)]
         if mixed:
@@ -87,11 +93,19 @@ class Coded(Alone):
         self._learn(loss, state)
         return {"loss_g": loss.detach(), **{name: term.detach() for name, (_, term) in terms.items()}}
 
+    def _changed(self, batch: Batch, state: StepState) -> tuple[Batch, Tensor | None]:
+        """The batch with some of its pictures changed, and which ones; None: they are as they were."""
+        if self._augment is None:
+            return batch, None
+        images, changed = self._augment(batch.images, batch.start, state.images)
+        return replace(batch, images=images), changed
+
     @torch.no_grad()
-    def _look(self, batch: Batch, pairs: int, state: StepState, view: View | None) -> tuple[Codes, list[Tensor]]:
+    def _look(self, batch: Batch, changed: Tensor | None, pairs: int, state: StepState, view: View | None) -> tuple[Codes, list[Tensor]]:
         """Codes, and a view's features by rule, of the first real pictures of a batch; where it is due, all of them are remembered.
 
-        `view`: None where no features are wanted, and codes are all that is made.
+        `changed`: which of them are, (B,); their codes say so, and are not remembered. `view`: None where no features are
+        wanted, and codes are all that is made.
         """
         due = view is not None and self.comparison.due(state.step)
         seen = batch.images if due else batch.images[:pairs]
@@ -108,7 +122,13 @@ class Coded(Alone):
                     self.comparison.take(seen, batch.labels, features)
                     features = [features[group] for group in view.groups]
                 features = self.comparison.by_rule([x[:pairs] for x in features], view)
-        self.instances.remember(codes, None if batch.labels is None else batch.labels[: len(seen)])
+        labels = None if batch.labels is None else batch.labels[: len(seen)]
+        if changed is None:
+            self.instances.remember(codes, labels)
+        else:
+            own = ~changed[: len(seen)]
+            self.instances.remember(codes[own], None if labels is None else labels[own])
+            codes[:, -1] += TOLD * changed[: len(seen)]
         return codes[:pairs], features
 
     def _latents(self, codes: Codes, start: int, state: StepState) -> Tensor:

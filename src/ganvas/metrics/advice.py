@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from ganvas.config.family import PlayersConfig
+from ganvas.config.family import CodedConfig, PlayersConfig
 from ganvas.config.objective import BceLoss, HingeLoss, LeastSquaresLoss, WassersteinLoss
 from ganvas.config.optim import AdamConfig, Optimizer, SgdConfig
 from ganvas.config.run import RunConfig
@@ -194,6 +194,13 @@ def _mix(config: RunConfig | None) -> str | None:
     return f"new pictures farther from real ones' codes: `ganvas sweep-noise RUN OUT` finds the --noise that this takes{mixed}"
 
 
+def _told(config: RunConfig | None) -> str | None:
+    """For a generator alone that is told codes, and learns real pictures as they are."""
+    if config is None or not isinstance(config.family, CodedConfig) or config.family.codes.augment is not None:
+        return None
+    return "changed pictures to learn beside them, of which codes tell, from the start of the next run: --set 'family.codes.augment={}'"
+
+
 def _no_codes(config: RunConfig | None) -> str | None:
     """For the same: a recipe that holds nothing of single pictures."""
     return None if config is None or not hasattr(config.family, "codes") else "a recipe that is told no codes, such as matching64"
@@ -219,7 +226,7 @@ REMEDIES: dict[str, tuple[Remedy, ...]] = {
     "learning by heart": (_augment, _PICTURES, _mirror, _penalty, _BEST),
     "getting worse": (_BEST, _lower_rates, _augment, _roll_back),
     "recall falls": (_BEST, _augment, _lower_rates, _batch),
-    "near-copies": (_FRESH, _mix, _mirror, _augment, _PICTURES, _SHORTER, _no_codes, _LOOK),
+    "near-copies": (_FRESH, _mix, _told, _mirror, _augment, _PICTURES, _SHORTER, _no_codes, _LOOK),
     "gradients": (_lower_rates, _clip, _spectral_norm, _batch_norm),
     "penalty explodes": (_penalty_weight, _lower_rate_d),
     "not learnt yet": (_PATIENCE,),

@@ -128,7 +128,7 @@ def reference(
     """
     n = min(len(split), limit or MOMENTS_CAP, MOMENTS_CAP)
     if n < 2:
-        raise DataError(f'the split "{split.name}" has {n} pictures: scores need 2 or more to compare with')
+        raise DataError(f'the split "{split.name}" has {n} {"picture" if n == 1 else "pictures"}: scores need 2 or more to compare with')
     key = hashlib.sha256("\n".join([FORMAT, dataset_checksum, split.name, str(n), net.identity]).encode()).hexdigest()
     path = (cache or cache_folder() / "references") / f"{net.name}-{split.name}-{key[:24]}.safetensors"
     with contextlib.suppress(DataError):
