@@ -42,8 +42,10 @@ class ToldAugment:
             start: the place of the first of them in the run's stream of pictures.
             shown: pictures before this batch; none is changed before `config.after` of them.
         """
+        if shown < self.config.after:
+            return images, torch.zeros(len(images), dtype=torch.bool, device=images.device)
         draws = Draws(self._seed, "told", start, len(images), images.device)
-        changed = draws.uniforms("gates", 1)[:, 0] < (self.config.share if shown >= self.config.after else 0.0)
+        changed = draws.uniforms("gates", 1)[:, 0] < self.config.share
         chosen = changed.nonzero()[:, 0]
         if not len(chosen):
             return images, changed
