@@ -92,5 +92,5 @@ def test_the_cache_is_where_the_environment_says(tiny, drawn, pictures, tmp_path
 
 
 def test_one_picture_is_too_few(tiny, drawn, pictures, tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="has 1 pictures"):
+    with pytest.raises(DataError, match="has 1 picture:"):
         reference(pictures(drawn(1)), "data", tiny, cache=tmp_path, quiet=True)
