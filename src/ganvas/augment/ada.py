@@ -19,7 +19,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ganvas.augment.warp import doubled, gather, halved, places
+from ganvas.augment.warp import warped
 from ganvas.config.objective import AdaptiveAugment as AdaptiveAugmentConfig
 from ganvas.rng import Draws
 from ganvas.types import Images, PerImage
@@ -73,26 +73,29 @@ def geometry(x: Images, p: float, draws: Draws) -> Images:
     if not len(chosen):
         return x
     angles = math.pi * (2 * draws.uniforms("geometry/angles", 2) - 1)
-    maps = _maps(on.float(), angles, draws.normals("geometry", 4))[chosen]
-    height, width = x.shape[2:]
-    warped = halved(gather(doubled(x[chosen]), places(maps, 2 * height, 2 * width)))
+    moved = warped(x[chosen], affine(on.float(), angles, draws.normals("geometry", 4))[chosen])
     if len(chosen) == len(x):
-        return warped
-    return x.index_copy(0, chosen, warped)
+        return moved
+    return x.index_copy(0, chosen, moved)
 
 
-def _maps(on: Tensor, angles: Tensor, normals: Tensor) -> Tensor:
-    """(B, 2, 3): from a place in the new picture to one in the old; `on` (B, 5) is 1 where a change is made, else 0."""
+def affine(on: Tensor, angles: Tensor, normals: Tensor) -> Tensor:
+    """(B, 2, 3): from a place in the new picture to one in the old.
+
+    Args:
+        on: (B, 5) or (1, 5), how much is made of each change, 0 to 1: of scale, stretch, shift, the first turn and the second.
+        angles: (B, 2) of both turns, in radians.
+        normals: (B, 4) of scale, stretch and the shift's two directions.
+    """
     scale, stretch, shift = (SCALE * normals[:, 0] * on[:, 0]).exp(), (SCALE * normals[:, 1] * on[:, 1]).exp(), normals[:, 2:] * on[:, 2:3]
-    first, last = turns(angles[:, 0] * on[:, 3]), turns(angles[:, 1] * on[:, 4])
+    first, last = _turn(angles[:, 0] * on[:, 3]), _turn(angles[:, 1] * on[:, 4])
     squeeze = torch.diag_embed(torch.stack([1 / stretch, stretch], 1))
     turned = (first @ squeeze @ last) / scale.view(-1, 1, 1)
     # The whole picture is 2 wide.
     return torch.cat([turned, turned @ (-2 * SHIFT * shift[:, :, None])], 2)
 
 
-def turns(angles: Tensor) -> Tensor:
-    """(B, 2, 2) rotations by (B,) angles in radians."""
+def _turn(angles: Tensor) -> Tensor:
     cosine, sine = angles.cos(), angles.sin()
     return torch.stack([torch.stack([cosine, -sine], 1), torch.stack([sine, cosine], 1)], 1)
 
@@ -103,7 +106,11 @@ def color(x: Images, p: float, draws: Draws) -> Images:
     if not bool(on.any()):
         return x
     lots, normals = draws.uniforms("color", 2), draws.normals("color/normal", 3)
-    matrix, offset = _colours(on.float(), lots, normals)
+    return coloured(x, *_colours(on.float(), lots, normals))
+
+
+def coloured(x: Images, matrix: Tensor, offset: Tensor) -> Images:
+    """Each picture's colours times its matrix (B, 3, 3), plus its offset (B, 3)."""
     b, c, height, width = x.shape
     pixels = x.permute(0, 2, 3, 1).reshape(b, height * width, c)
     changed = torch.baddbmm(offset[:, None], pixels, matrix.mT)

@@ -13,18 +13,16 @@ import math
 import torch
 from torch import Tensor
 
-from ganvas.augment.ada import hues, turns
-from ganvas.augment.warp import doubled, gather, halved, places
+from ganvas.augment.ada import affine, coloured, hues
+from ganvas.augment.warp import warped
 from ganvas.config import ToldAugment as ToldAugmentConfig
 from ganvas.rng import Draws
 from ganvas.types import Images
 
-SCALE = 0.1 * math.log(2)
-"""Standard deviation of the logarithm of scales and stretches."""
 TURN = math.radians(7.5)
 """Standard deviation of turns."""
-SHIFT = 1 / 16
-"""Standard deviation of shifts, as a share of the side."""
+STRENGTHS = (0.5, 0.5, 0.5, 1.0, 0.0)
+"""Of the changes of place (`ada.affine`): scales, stretches and shifts half as large as ADA's, one turn."""
 
 
 class ToldAugment:
@@ -53,25 +51,9 @@ class ToldAugment:
         if "mirror" in self.config.changes:
             x = torch.where((lots[:, 0] < 0.5).view(-1, 1, 1, 1), x.flip(3), x)
         if "hue" in self.config.changes:
-            x = _recoloured(x, hues(math.pi * (2 * lots[:, 1] - 1)))
+            x = coloured(x, hues(math.pi * (2 * lots[:, 1] - 1)), x.new_zeros(len(x), 3)).clamp_(-1, 1)
         if "geometry" in self.config.changes:
-            x = _moved(x, normals)
+            angles = torch.stack([TURN * normals[:, 2], torch.zeros_like(normals[:, 2])], 1)
+            maps = affine(normals.new_tensor([STRENGTHS]), angles, normals[:, [0, 1, 3, 4]])
+            x = warped(x.contiguous(), maps).clamp_(-1, 1)
         return images.index_copy(0, chosen, x.to(images)).contiguous(memory_format=torch.channels_last), changed
-
-
-def _recoloured(x: Images, matrices: Tensor) -> Images:
-    """Each picture's colours times its (3, 3) matrix; those that no screen has are clamped."""
-    b, c, height, width = x.shape
-    pixels = x.permute(0, 2, 3, 1).reshape(b, height * width, c)
-    return (pixels @ matrices.mT).clamp_(-1, 1).view(b, height, width, c).permute(0, 3, 1, 2)
-
-
-def _moved(x: Images, normals: Tensor) -> Images:
-    """Stretched, turned, scaled and shifted by (B, 5) normal numbers, in one affine map; beyond the edges is the picture's reflection."""
-    scale, stretch, turn, *_ = normals.unbind(1)
-    stretch, scale = (SCALE * stretch).exp(), (SCALE * scale).exp()
-    # From a place in the new picture to one in the old; the whole picture is 2 wide.
-    maps = turns(TURN * turn) @ torch.diag_embed(torch.stack([1 / stretch, stretch], 1)) / scale.view(-1, 1, 1)
-    maps = torch.cat([maps, maps @ (-2 * SHIFT * normals[:, 3:, None])], 2)
-    height, width = x.shape[2:]
-    return halved(gather(doubled(x.contiguous()), places(maps, 2 * height, 2 * width))).clamp_(-1, 1)

@@ -103,3 +103,9 @@ def gather(images: Tensor, grid: Tensor) -> Tensor:
     Gradients of any order flow to the pictures, none to the places.
     """
     return cast(Tensor, _Gather.apply(images, grid))
+
+
+def warped(images: Tensor, maps: Tensor) -> Tensor:
+    """Pictures (B, C, H, W) through affine maps (B, 2, 3), read at twice the resolution: none that shrinks to half its size aliases."""
+    height, width = images.shape[2:]
+    return halved(gather(doubled(images), places(maps, 2 * height, 2 * width)))
