@@ -12,6 +12,7 @@ from typing import Any
 
 from ganvas.auto.choice import Reason
 from ganvas.auto.pictures import Looks, Sizes
+from ganvas.config.family import CHANGES_OF_DRAWINGS, CHANGES_OF_PHOTOGRAPHS
 
 RESOLUTIONS = (128, 64, 32)
 """Those that `auto` has a recipe for, the largest first."""
@@ -40,8 +41,8 @@ SHARE = 0.9
 OFTEN = {True: 60, False: 40}
 """Times that each drawing (True) or photograph, and its mirror image where that is shown, is learnt before changed ones are, too:
 of 3,809 emoji, near-copies were then as usual as among held-out ones; of 200 cats soon after (decision 0007)."""
-CHANGES: dict[bool, dict[str, Any]] = {True: {"share": 0.25}, False: {"share": 0.5, "changes": ["mirror", "geometry"]}}
-"""How they are changed from then on. Other hues are for drawings: photographs were learnt worse with them."""
+CHANGES = {True: CHANGES_OF_DRAWINGS, False: CHANGES_OF_PHOTOGRAPHS}
+"""How they are changed from then on."""
 EMA = 10_000
 """Pictures after which the average has forgotten half, in runs of `20 * EMA` and more."""
 
@@ -182,11 +183,11 @@ def told(looks: Looks, mirrored: bool, shown: int) -> tuple[dict[str, Any], Reas
     drawn = looks.flatness >= FLAT
     often, changes = OFTEN[drawn], CHANGES[drawn]
     after = often * looks.pictures * (2 if mirrored else 1)
-    keys = {"family.codes.augment": {**changes, "after": after}}
+    keys = {"family.codes.augment": {**changes.model_dump(mode="json", exclude={"after"}), "after": after}}
     if shown <= after:
         return keys, None
     each = "each and its mirror image were" if mirrored else "each was"
-    part = f"{changes['share']:.0%} of what follows are changed, which codes tell of"
+    part = f"{changes.share:.0%} of what follows are changed, which codes tell of"
     why = f"{each} learnt {often} times by then; against learning them by heart, {part}"
     return keys, Reason("changes", f"after {_round(after):,}", why)
 

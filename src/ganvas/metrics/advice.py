@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from ganvas.config.family import CodedConfig, PlayersConfig
+import yaml
+
+from ganvas.config.family import CHANGES_OF_DRAWINGS, CHANGES_OF_PHOTOGRAPHS, CodedConfig, PlayersConfig
 from ganvas.config.objective import BceLoss, HingeLoss, LeastSquaresLoss, WassersteinLoss
 from ganvas.config.optim import AdamConfig, Optimizer, SgdConfig
 from ganvas.config.run import RunConfig
@@ -198,9 +200,10 @@ def _told(config: RunConfig | None) -> str | None:
     """For a generator alone that is told codes, and learns real pictures as they are."""
     if config is None or not isinstance(config.family, CodedConfig) or config.family.codes.augment is not None:
         return None
-    # Photographs, which most that are mirrored are, were learnt worse in other hues (decision 0007).
-    how = "changes: [mirror, geometry]" if config.augment.flip else "share: 0.25"
-    return f"in the next run, changed pictures to learn beside these, of which codes tell: --set 'family.codes.augment={{{how}}}'"
+    # Most photographs are mirrored, and few drawings.
+    usual = CHANGES_OF_PHOTOGRAPHS if config.augment.flip else CHANGES_OF_DRAWINGS
+    how = yaml.safe_dump(usual.model_dump(mode="json", exclude_defaults=True), default_flow_style=True).strip()
+    return f"in the next run, changed pictures to learn beside these, of which codes tell: --set 'family.codes.augment={how}'"
 
 
 def _no_codes(config: RunConfig | None) -> str | None:
