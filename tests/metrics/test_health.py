@@ -66,7 +66,7 @@ def test_both_sets_have_what_the_page_claims() -> None:
 
 # -- The detector on made-up looks ------------------------------------------------------------------------------------
 
-WELL = {"variety": 1.0, "twins": 0.0, "dimensions": 1.0, "detail": 1.0, "roughness": 1.0, "saturated": 0.0, "change": 0.2}
+WELL = {"variety": 1.0, "twins": 0.0, "nearest": 1.0, "dimensions": 1.0, "detail": 1.0, "roughness": 1.0, "saturated": 0.0, "change": 0.2}
 
 
 def fed(*values: dict[str, float], every: int = 50_000, **settings: Any) -> Detector:
@@ -87,6 +87,7 @@ def kinds(detector: Detector) -> list[str]:
         ("mode collapse", {"variety": 0.3}),
         ("mode collapse", {"twins": 0.5}),
         ("mode collapse", {"dimensions": 0.3}),
+        ("mode collapse", {"nearest": 0.4}),
         ("dead pictures", {"detail": 0.1}),
         ("dead pictures", {"saturated": 0.7}),
         ("noise", {"roughness": 6.0}),
@@ -148,6 +149,16 @@ def test_a_slow_run_that_gets_better_has_not_collapsed() -> None:
     assert kinds(stuck)[0] == "mode collapse"
     # What was learnt and lost is lost, whatever the last evaluation says.
     assert kinds(fed(WELL, WELL, *slow[:3]))[0] == "mode collapse"
+
+
+def test_few_kinds_are_a_collapse_unless_the_run_is_young_or_gets_better() -> None:
+    few = WELL | {"nearest": 0.4}
+    # Pictures of networks that have learnt nothing are varied: that is no sign that anything was lost.
+    assert all("mode collapse" not in kinds(fed(WELL, WELL, *[few | {"kid": kid} for kid in (1.6, 1.3, 0.8)][:n])) for n in range(4))
+    stuck = fed(WELL, WELL, *[few | {"kid": kid} for kid in (0.78, 0.8, 0.81, 0.82)])
+    assert kinds(stuck) == ["mode collapse"]
+    assert "few kinds" in stuck.active[0].seen
+    assert kinds(fed(*[few] * 5, every=1000)) == ["not learnt yet"]
 
 
 def test_a_look_without_a_number_says_nothing_about_it() -> None:

@@ -23,7 +23,7 @@ def scenes(seed: int = 0, n: int = 64) -> np.ndarray:
 def test_real_pictures_beside_themselves_are_all_as_usual() -> None:
     real = look(scenes())
     found = signals(real, real, real.rows)
-    assert (found.variety, found.detail, found.roughness, found.dimensions) == pytest.approx((1, 1, 1, 1))
+    assert (found.variety, found.detail, found.roughness, found.dimensions, found.nearest) == pytest.approx((1, 1, 1, 1, 1))
     assert (found.twins, found.change, found.offset, found.saturated) == (0, 0, 0, 0)
 
 
@@ -39,6 +39,14 @@ def test_one_picture_in_several_shades_differs_in_one_direction() -> None:
     found = signals(look((scenes(n=1) * shades).astype(np.uint8)), look(scenes(1)), None)
     assert look((scenes(n=1) * shades).astype(np.uint8)).dimensions == pytest.approx(1, abs=0.01)
     assert found.dimensions < 0.1
+
+
+def test_few_kinds_in_many_shades_have_no_twins_and_are_near_to_one_another() -> None:
+    kinds, shades = scenes(n=8).repeat(8, 0), np.random.default_rng(1).normal(0, 30, (64, 4, 4, 3)).repeat(4, 1).repeat(4, 2)
+    found = signals(look((kinds + shades).clip(0, 255).astype(np.uint8)), look(scenes(1)), None)
+    assert found.twins == 0
+    assert found.variety > 0.8
+    assert found.nearest < 0.55
 
 
 def test_directions_of_independent_values_are_as_many_as_values() -> None:

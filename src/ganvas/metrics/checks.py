@@ -27,6 +27,8 @@ class Limits:
     """Less counts as always the same picture."""
     twins: float = 0.15
     """Share of the pictures with a twin, beyond that among real ones; more counts as a few pictures repeated."""
+    nearest: float = 0.55
+    """How far pictures are from the one most like them, for how much they differ; less counts as few kinds, each in many shades."""
     dimensions: float = 0.5
     """Directions in which the pictures differ; fewer counts as one picture in several shades."""
     learnt_variety: float = 0.5
@@ -109,7 +111,8 @@ class Memory:
         for source in SOURCES:
             if f"{source}variety" in values:
                 variety, twins = values[f"{source}variety"], values[f"{source}twins"]
-                good = variety >= LIMITS.learnt_variety and twins <= LIMITS.learnt_twins
+                few = values.get(f"{source}nearest", 1.0) < LIMITS.nearest
+                good = variety >= LIMITS.learnt_variety and twins <= LIMITS.learnt_twins and not few
                 self._good[source] = self._good.get(source, 0) + 1 if good else 0
                 self.learnt = self.learnt or self._good[source] >= 2
                 self.best_variety = max(self.best_variety, variety)
@@ -179,21 +182,29 @@ def _repeated(values: Values, source: str) -> Verdict:
     return None
 
 
-def _mode_collapse(values: Values, memory: Memory, source: str) -> Verdict:
-    seen = _repeated(values, source)
-    if seen is None:
+def _few_kinds(values: Values, source: str) -> Verdict:
+    """Whether the pictures are kinds of which each has many, such as one for each class, though none is quite another's twin."""
+    near = _of(values, source).get("nearest", 1.0)
+    if near >= LIMITS.nearest:
         return None
-    if memory.learnt:
-        return f"{seen}; they were varied before"
+    return f"{SOURCES[source]} are few kinds, each in many shades: the one most like each is {near:.0%} as far away as among real ones"
+
+
+def _mode_collapse(values: Values, memory: Memory, source: str) -> Verdict:
+    repeated, few = _repeated(values, source), _few_kinds(values, source)
+    if repeated is not None and memory.learnt:
+        return f"{repeated}; they were varied before"
     # A slow run is no lost one: it may still be all alike when its pictures have long begun to get better.
-    return None if memory.young or memory.on_its_way else f"{seen}, and never learnt to differ"
+    if (repeated is None and few is None) or memory.young or memory.on_its_way:
+        return None
+    return few if repeated is None else f"{repeated}, and never learnt to differ"
 
 
 def _not_learnt(values: Values, memory: Memory, source: str) -> Verdict:
     if memory.learnt:
         return None
     seen = _repeated(values, source)
-    return None if seen is None else f"{seen}, as they do before anything is learnt"
+    return _few_kinds(values, source) if seen is None else f"{seen}, as they do before anything is learnt"
 
 
 def _dead(values: Values, memory: Memory, source: str) -> Verdict:

@@ -26,7 +26,8 @@ from ganvas.sampling.grid import cells, read_png
 RULE = (
     f"collapsed: its fixed latents' pictures differ by less than {LIMITS.variety:.0%} of what real ones differ by, or in less than "
     f"{LIMITS.dimensions:.0%} of the directions, or over {LIMITS.twins:.0%} more of them have a twin than among real ones, though they "
-    f"were varied before or had {LIMITS.young_steps} steps and {LIMITS.young_images:,} pictures to learn; or they are plain, "
+    f"were varied before or had {LIMITS.young_steps} steps and {LIMITS.young_images:,} pictures to learn; or they had that time and are "
+    f"few kinds, each less than {LIMITS.nearest:.0%} as far from the one most like it as real ones are; or they are plain, "
     f"saturated or noise; diverged: the last KID is over {LIMITS.kid_rise:g} times the best"
 )
 SEVERITIES: tuple[Severity, ...] = ("notice", "warning", "collapse")

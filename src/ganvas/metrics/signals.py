@@ -46,6 +46,11 @@ class Looks:
         return float(found[np.isfinite(found)].mean())
 
     @property
+    def nearest(self) -> float:
+        """How far each is from the one most like it, the median, as a share of how much two of them differ."""
+        return float(np.median(self.distances.min(1))) / max(self.spread, 1e-6)
+
+    @property
     def dimensions(self) -> float:
         """In how many directions they differ: (sum of variances)^2 / sum of squared variances along the principal axes, 1 or more."""
         centred = self.rows - self.rows.mean(0)
@@ -75,6 +80,8 @@ class Signals:
     """How much the pictures differ, as a share of what real ones differ by."""
     twins: float
     """Share of them that have a twin among them, less that share among real ones."""
+    nearest: float
+    """How far each is from the one most like it, for how much they differ, as a share of real ones': few kinds in many shades are low."""
     change: float | None
     """How much each differs from what it was at the last look, as a share of what real ones differ by; None at the first."""
     offset: float
@@ -102,6 +109,7 @@ def signals(made: Looks, real: Looks, before: np.ndarray | None) -> Signals:
     return Signals(
         variety=made.spread / usual,
         twins=twins(between, usual) - twins(real.distances, usual),
+        nearest=made.nearest / max(real.nearest, 1e-3),
         change=change,
         offset=float(np.sqrt(((made.rows.mean(0) - real.rows.mean(0)) ** 2).mean())) / usual,
         dimensions=made.dimensions / max(real.dimensions, 1e-6),
