@@ -120,6 +120,21 @@ def test_an_auxiliary_classifier_learns_the_classes() -> None:
     assert not torch.equal(before, family.modules()["discriminator"].get_parameter("classifier.weight"))
 
 
+def test_a_paired_fake_is_of_the_class_of_the_real_picture_at_its_place() -> None:
+    labels = {"family.generator.labels": "embedding", "family.discriminator.labels": "projection"}
+    known = Batch(torch.zeros(8, 3, 16, 16), torch.tensor([2, 0, 1, 1, 0, 2, 2, 0]), 16)
+    drawn = {}
+    for how in ("data", "paired"):
+        family = gan(tiny(**labels, family__fake_labels=how))
+        shown = family._fakes(known, StepState(0, torch.device("cpu"), "fp32"), "fake")
+        assert shown.labels is not None
+        drawn[how] = shown
+    assert torch.equal(drawn["paired"].labels, known.labels)
+    assert not torch.equal(drawn["data"].labels, known.labels)
+    # Latents stay what they were: another way to draw classes is another run, of the same latents.
+    assert torch.equal(drawn["paired"].latents, drawn["data"].latents)
+
+
 def test_a_family_in_another_range_samples_in_the_usual_one() -> None:
     config = tiny(family__pixel_range=[0, 1], family__generator__output="sigmoid")
     family = gan(config)

@@ -124,8 +124,9 @@ class GanConfig(PlayersConfig):
 
     kind: Literal["gan"] = "gan"
     latent: LatentConfig = LatentConfig()
-    fake_labels: Literal["data", "uniform"] = Field(
-        default="data", description="classes of fakes: as frequent as in the data, or all alike"
+    fake_labels: Literal["data", "uniform", "paired"] = Field(
+        default="data",
+        description="classes of fakes: as frequent as in the data, all alike, or each that of the real picture at its place in the batch",
     )
 
     @model_validator(mode="after")

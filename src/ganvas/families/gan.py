@@ -261,8 +261,12 @@ class Game(ABC):
         return Opinion(self.discriminator(images, labels))
 
     def _fakes(self, batch: Batch, state: StepState, stream: str) -> Shown:
-        latents, labels, chance = self._latents(batch.start, batch.images.shape[0], state, stream)
+        latents, labels, chance = self._inputs(batch, state, stream)
         return Shown("fake", batch.start, self._make(latents, labels, chance, state), labels, latents, chance)
+
+    def _inputs(self, batch: Batch, state: StepState, stream: str) -> tuple[Latents, Conditions | None, Draws]:
+        """`_latents` of the fakes that are shown beside a batch of real pictures."""
+        return self._latents(batch.start, batch.images.shape[0], state, stream)
 
     def _make(self, latents: Latents, labels: Conditions | None, chance: Draws | None, state: StepState) -> Images:
         return make(self.generator, latents, labels, chance, state)
@@ -293,7 +297,8 @@ class Gan(Game):
     def __init__(self, config: GanConfig, *, resolution: int, classes: int, seed: int, device: torch.device):
         """See `Game`."""
         self.drawn = config.latent
-        self.frequencies: Frequencies = config.fake_labels
+        self.paired = config.fake_labels == "paired"
+        self.frequencies: Frequencies = "uniform" if config.fake_labels == "uniform" else "data"
         super().__init__(config, resolution=resolution, classes=classes, seed=seed, device=device)
 
     def _learnt_classes(self, classes: int) -> int:
@@ -309,6 +314,10 @@ class Gan(Game):
 
     def _latents(self, start: int, count: int, state: StepState, stream: str) -> tuple[Latents, Conditions | None, Draws]:
         return draw_inputs(self.drawn, self.classes, self.frequencies, state, start, count, stream)
+
+    def _inputs(self, batch: Batch, state: StepState, stream: str) -> tuple[Latents, Conditions | None, Draws]:
+        latents, labels, chance = super()._inputs(batch, state, stream)
+        return latents, batch.labels if self.paired and self.classes else labels, chance
 
     def sampler(self, modules: Mapping[str, nn.Module]) -> GanSampler | StyleSampler:
         """Samples with a generator (the family's own, or its average)."""
