@@ -272,8 +272,26 @@ def test_pictures_that_come_twice_are_a_collapse(folder: RunFolder) -> None:
 def test_little_recall_is_told_and_is_no_collapse(folder: RunFolder) -> None:
     folder.evaluation_file.write_text(json.dumps({"precision": {"value": 0.8}, "recall": {"value": 0.001}}))
     assert [f.kind for f in health.judge(folder).findings] == ["little recall in the end"]
-    folder.evaluation_file.write_text(json.dumps({"precision": {"value": 0.01}, "recall": {"value": 0.001}}))
-    assert health.judge(folder).findings == ()
+
+
+@pytest.mark.parametrize(
+    ("precision", "recall", "coverage", "kinds"),
+    [
+        (0.01, 0.001, None, ["unlike real pictures"]),
+        (0.01, 0.001, 0.3, ["unlike real pictures"]),
+        # A texture of photographs' colours.
+        (0.84, 0.0, 0.01, ["unlike real pictures"]),
+        (0.83, 0.003, 0.45, ["little recall in the end"]),
+        # Drawings after ten minutes: new ones that are near to few of those trained on.
+        (0.2, 0.56, 0.18, []),
+    ],
+)
+def test_a_run_that_ends_with_pictures_unlike_real_ones_is_told_so(
+    folder: RunFolder, precision: float, recall: float, coverage: float | None, kinds: list[str]
+) -> None:
+    scores = {"precision": precision, "recall": recall, "coverage": coverage}
+    folder.evaluation_file.write_text(json.dumps({name: {"value": value} for name, value in scores.items()}))
+    assert [f.kind for f in health.judge(folder).findings] == kinds
 
 
 def test_a_kid_that_rises_again_is_divergence(folder: RunFolder) -> None:

@@ -187,6 +187,13 @@ def _longer(config: RunConfig | None) -> str | None:
     return f"twice the time: `ganvas train --resume RUN {config.train.twice if config else '--images N'}`; recall rises late"
 
 
+def _faster(config: RunConfig | None) -> str | None:
+    """For GANs, which learn slowly on a processor."""
+    if config is not None and not isinstance(config.family, PlayersConfig):
+        return None
+    return "what learns faster on a processor: `ganvas train --data DATA --budget TIME`, without a recipe, chooses it"
+
+
 def _mix(config: RunConfig | None) -> str | None:
     """For families whose new pictures are made of real ones' codes."""
     codes = None if config is None else getattr(config.family, "codes", None)
@@ -225,6 +232,7 @@ REMEDIES: dict[str, tuple[Remedy, ...]] = {
     "not finite": (_adam, _lower_rates, _clip, _momentum, _say("full precision: --precision fp32"), _roll_back),
     "little recall": (_longer, _latent, _augment, _batch),
     "little recall in the end": (_longer, _latent, _augment, _batch),
+    "unlike real pictures": (_longer, _faster, _augment, _lower_rate_d),
     "frozen": (_higher_rate, _clip, _lower_rate_d, _spectral_norm, _penalty, _batch_norm),
     "restless": (_lower_rates, _momentum, _average, _spectral_norm, _penalty),
     "discriminator wins": (_augment, _lower_rate_d, _smooth, _spectral_norm, _penalty),

@@ -62,6 +62,8 @@ class Limits:
     recall: float = 0.01
     """Less, with `some_precision`, is told."""
     some_precision: float = 0.2
+    some_coverage: float = 0.2
+    """With little recall and less than this, or than `some_precision`, a run ends with pictures that are unlike real ones."""
     recall_fall: float = 0.33
     """The last recall over the best one."""
     copies: float = 0.02
@@ -281,7 +283,19 @@ def _no_recall(values: Values, memory: Memory) -> Verdict:
 
 
 def _no_final_recall(values: Values, memory: Memory) -> Verdict:
-    return _little(values["final_recall"], values["final_precision"])
+    return None if _unlike(values, memory) else _little(values["final_recall"], values["final_precision"])
+
+
+def _unlike(values: Values, memory: Memory) -> Verdict:
+    # Precision alone says little: textures of photographs' colours have a high one. Reports of old have no coverage.
+    precision, recall, coverage = values["final_precision"], values["final_recall"], values.get("final_coverage")
+    covers = coverage is None or coverage >= LIMITS.some_coverage
+    if recall >= LIMITS.recall or (precision > LIMITS.some_precision and covers):
+        return None
+    numbers = f"recall is {recall:.1%} with a precision of {precision:.0%}" + (
+        "" if coverage is None else f" and a coverage of {coverage:.1%}"
+    )
+    return f"{numbers}: there is hardly a real picture that any of the generated ones is like"
 
 
 def _little(recall: float, precision: float) -> Verdict:
@@ -347,6 +361,7 @@ CHECKS = (
     *_pictures("noise", "collapse", ("roughness",), _noise, 3),
     Check("little recall", "notice", ("recall", "precision"), _no_recall, 2),
     Check("little recall in the end", "notice", ("final_recall", "final_precision"), _no_final_recall, 1),
+    Check("unlike real pictures", "warning", ("final_recall", "final_precision"), _unlike, 1),
     Check("frozen", "warning", ("change",), _frozen, 3),
     Check("restless", "warning", ("change", "variety"), _restless, 4),
     Check("discriminator wins", "warning", ("d_accuracy_real", "d_accuracy_fake"), _sure, 3),

@@ -274,14 +274,14 @@ def _config(folder: RunFolder) -> RunConfig | None:
 
 
 def _finals(folder: RunFolder) -> list[dict[str, Any]]:
-    """Precision and recall of `ganvas evaluate`, as a look at the run's end: of other numbers of pictures than while training."""
+    """Precision, recall and coverage of `ganvas evaluate`, as a look at the run's end: of other numbers of pictures than while training."""
     scores, status = folder.evaluation() or {}, folder.status()
     found: dict[str, float] = {}
-    for name in ("precision", "recall"):
+    for name in ("precision", "recall", "coverage"):
         score = scores.get(name)
         if isinstance(score, dict) and (value := number(score.get("value"))) is not None:
             found[f"final_{name}"] = value
-    if len(found) < 2:
+    if not {"final_precision", "final_recall"} <= set(found):
         return []
     last = max((images for images, _ in looks(folder.metrics(), folder.evaluations())), default=0)
     return [{"images": max(last, status.images if status else 0), **found}]
